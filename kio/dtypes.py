@@ -1,0 +1,92 @@
+"""The element types kio knows, one row each.
+
+A dtype is named as Keras names it.  NumPy has no bfloat16 or float8 of its own;
+``ml_dtypes`` (which Keras and JAX bring along) supplies them.  Without it such
+tensors are still listed, verified and copied, and read as raw ``V2``/``V1``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """One element type.
+
+    Attributes:
+        name: As Keras spells it, e.g. ``"bfloat16"``.
+        itemsize: Bytes of one element.
+        numpy: NumPy's own character code, or None where ``ml_dtypes`` is needed.
+        kind: ``f`` float, ``i`` signed, ``u`` unsigned, ``b`` bool, ``c`` complex, ``V`` raw bytes.
+    """
+
+    name: str
+    itemsize: int
+    numpy: str | None
+    kind: str
+
+
+TABLE = (
+    DType("bool", 1, "?", "b"),
+    DType("int8", 1, "i1", "i"),
+    DType("uint8", 1, "u1", "u"),
+    DType("int16", 2, "i2", "i"),
+    DType("uint16", 2, "u2", "u"),
+    DType("int32", 4, "i4", "i"),
+    DType("uint32", 4, "u4", "u"),
+    DType("int64", 8, "i8", "i"),
+    DType("uint64", 8, "u8", "u"),
+    DType("float16", 2, "f2", "f"),
+    DType("float32", 4, "f4", "f"),
+    DType("float64", 8, "f8", "f"),
+    DType("bfloat16", 2, None, "f"),
+    DType("float8_e4m3fn", 1, None, "f"),
+    DType("float8_e5m2", 1, None, "f"),
+    DType("complex64", 8, "c8", "c"),
+    DType("complex128", 16, "c16", "c"),
+    DType("opaque1", 1, "V1", "V"),  # float8 of writers that left no marker
+    DType("opaque2", 2, "V2", "V"),  # bfloat16 of writers that left no marker
+)
+
+BY_NAME = {row.name: row for row in TABLE}
+# A C table holds the row's number; -1 stands for a type kio does not read.
+CODES = {row.name: code for code, row in enumerate(TABLE)}
+
+
+@cache
+def numpy_dtype(name: str, big_endian: bool = False) -> np.dtype[Any]:
+    """The NumPy dtype of the row ``name``, in the byte order given.
+
+    Raises:
+        KeyError: if no row has that name.
+    """
+    row = BY_NAME[name]
+    if row.numpy is not None:
+        dtype = np.dtype(row.numpy)
+        return dtype.newbyteorder(">") if big_endian else dtype.newbyteorder("<")
+    try:
+        import ml_dtypes
+    except ImportError:
+        return np.dtype(f"V{row.itemsize}")
+    return np.dtype(getattr(ml_dtypes, name))
+
+
+def name_of(dtype: Any) -> str:
+    """The row's name for a NumPy dtype, whatever its byte order.
+
+    Raises:
+        KeyError: if kio has no such dtype.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "V" and dtype.names is None and dtype.name.startswith("void"):
+        name = f"opaque{dtype.itemsize}"
+    else:
+        name = dtype.name
+    if name not in BY_NAME:
+        raise KeyError(name)
+    return name

@@ -1,0 +1,54 @@
+"""Every cap that kio enforces on input it does not trust.
+
+A genuine file never comes near one of these.  A user with an unusual file
+raises the field that the ``LimitError`` names: ``limits=kio.Limits(rank=40)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps on untrusted input; sizes in bytes, counts in items.
+
+    Attributes:
+        tensor_bytes: Decoded size of one tensor.  1 TiB.
+        tensors: Number of tensors in one checkpoint.
+        rank: Dimensions of a tensor.  HDF5 and NumPy stop at 32.
+        expansion: Decoded over stored size of a compressed tensor or member.
+            Deflate cannot exceed 1032:1.
+        unbacked_bytes: Decoded size up to which ``expansion`` is not applied, so
+            that a small tensor of zeros may compress as well as it likes.
+        config_bytes: Size of a JSON document (config, metadata, shard map).
+        config_depth: Nesting depth of a JSON document.
+        name_bytes: Length of one tensor name in UTF-8.
+        attribute_bytes: Decoded size of all attributes of one object.
+        members: Members of one archive.
+        spool_bytes: Size of a deflated archive member that is decoded into memory.
+        work_factor: Bytes of structure parsed, as a multiple of the file's size.
+            Genuine files stay below one.
+        work_bytes: Bytes of structure that may be parsed whatever the file's size.
+        chunks: Stored chunks of one tensor.
+        filters: Codecs applied to one chunk.
+    """
+
+    tensor_bytes: int = 1 << 40
+    tensors: int = 10_000_000
+    rank: int = 32
+    expansion: int = 1100
+    unbacked_bytes: int = 1 << 20
+    config_bytes: int = 64 << 20
+    config_depth: int = 128
+    name_bytes: int = 1 << 16
+    attribute_bytes: int = 64 << 20
+    members: int = 10_000
+    spool_bytes: int = 16 << 30
+    work_factor: int = 3
+    work_bytes: int = 64 << 10
+    chunks: int = 1 << 24
+    filters: int = 8
+
+
+DEFAULT = Limits()

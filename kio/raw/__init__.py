@@ -1,0 +1,1 @@
+"""Floor 1: bytes.  Reading them, checking them, moving them."""
