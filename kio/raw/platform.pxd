@@ -1,0 +1,110 @@
+# platform.pxd - what kio asks of the operating system, and the only #ifdef on it
+#
+# Positioned reads, anonymous memory, huge-page and read-ahead advice.  Advice may
+# be ignored anywhere; everything else works on POSIX systems and on Windows.
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint64_t
+
+
+cdef extern from *:
+    """
+    #ifndef KIO_PLATFORM_H
+    #define KIO_PLATFORM_H
+    #include <errno.h>
+    #include <stdint.h>
+    #include <stdlib.h>
+    #ifdef _WIN32
+    #  include <io.h>
+    #  include <windows.h>
+    #else
+    #  include <fcntl.h>
+    #  include <sys/mman.h>
+    #  include <unistd.h>
+    #endif
+
+    /* Largest single request: Linux stops at 2 GiB - 4 KiB, macOS at 2 GiB - 1. */
+    #define KIO_READ_MAX ((size_t)1 << 30)
+
+    /* One positioned read.  Returns bytes read, 0 at the end of the file, -1 and errno. */
+    static inline int64_t kio_pread(int fd, void *dst, size_t nbytes, uint64_t offset)
+    {
+        if (nbytes > KIO_READ_MAX)
+            nbytes = KIO_READ_MAX;
+    #ifdef _WIN32
+        OVERLAPPED at = {0};
+        DWORD got = 0;
+        at.Offset = (DWORD)offset;
+        at.OffsetHigh = (DWORD)(offset >> 32);
+        if (!ReadFile((HANDLE)_get_osfhandle(fd), dst, (DWORD)nbytes, &got, &at)) {
+            if (GetLastError() == ERROR_HANDLE_EOF)
+                return 0;
+            errno = EIO;
+            return -1;
+        }
+        return (int64_t)got;
+    #else
+        ssize_t got;
+        do {
+            got = pread(fd, dst, nbytes, (off_t)offset);
+        } while (got < 0 && errno == EINTR);
+        return (int64_t)got;
+    #endif
+    }
+
+    /* Zeroed memory that takes no room until it is touched; NULL and errno on failure. */
+    static inline void *kio_reserve(size_t nbytes)
+    {
+    #ifdef _WIN32
+        return VirtualAlloc(NULL, nbytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    #else
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    #  ifdef MAP_NORESERVE
+        flags |= MAP_NORESERVE;
+    #  endif
+        void *p = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+        return p == MAP_FAILED ? NULL : p;
+    #endif
+    }
+
+    static inline void kio_release(void *p, size_t nbytes)
+    {
+    #ifdef _WIN32
+        (void)nbytes;
+        VirtualFree(p, 0, MEM_RELEASE);
+    #else
+        munmap(p, nbytes);
+    #endif
+    }
+
+    /* Ask for huge pages on the whole pages inside [p, p + nbytes). */
+    static inline void kio_advise_huge(void *p, size_t nbytes)
+    {
+    #if defined(MADV_HUGEPAGE)
+        uintptr_t first = ((uintptr_t)p + 4095) & ~(uintptr_t)4095;
+        uintptr_t last = ((uintptr_t)p + nbytes) & ~(uintptr_t)4095;
+        int saved = errno;
+        if (last > first)
+            (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
+        errno = saved;
+    #else
+        (void)p; (void)nbytes;
+    #endif
+    }
+
+    /* Ask for read-ahead of a range of a file. */
+    static inline void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes)
+    {
+    #if defined(POSIX_FADV_WILLNEED)
+        (void)posix_fadvise(fd, (off_t)offset, (off_t)nbytes, POSIX_FADV_WILLNEED);
+    #else
+        (void)fd; (void)offset; (void)nbytes;
+    #endif
+    }
+    #endif /* KIO_PLATFORM_H */
+    """
+    int64_t kio_pread(int fd, void *dst, size_t nbytes, uint64_t offset) noexcept nogil
+    void *kio_reserve(size_t nbytes) noexcept nogil
+    void kio_release(void *p, size_t nbytes) noexcept nogil
+    void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
+    void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil

@@ -1,0 +1,42 @@
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+
+cdef class Descriptor:
+    """An open file, closed once: not before the last transfer that uses it ends."""
+    cdef int fd
+    cdef int pins
+    cdef bint closing
+    cdef int pin(self) except -1
+    cdef void unpin(self) noexcept
+    cpdef void close(self) noexcept
+
+
+cdef class Source:
+    cdef readonly str name
+    cdef readonly uint64_t nbytes
+    cdef readonly uint64_t base          # of this window, in the file or the buffer
+    cdef readonly object crc32           # of the whole window as stored with it, or None
+    cdef readonly Source checked         # the nearest window around this one with a crc32
+    cdef Descriptor descriptor           # None for memory and Python file objects
+    cdef const uint8_t *memory           # first byte of this window, or NULL
+    cdef object owner                    # buffer or file object that must outlive this
+    cdef object lock                     # serialises reads of a Python file object
+
+    cpdef Source window(self, uint64_t offset, uint64_t nbytes, str name, object crc32=*)
+    cpdef bytes read(self, uint64_t offset, uint64_t nbytes)
+    cdef int fill(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1
+
+
+cdef class Image:
+    """A private copy of a source, read block by block as its spans are asked for."""
+    cdef readonly Source source
+    cdef readonly uint64_t nbytes
+    cdef readonly uint64_t loaded        # bytes read so far
+    cdef const uint8_t *base             # byte 0 of the source; valid only after need()
+    cdef uint8_t *filled                 # one byte a block
+    cdef uint8_t *reserved               # our mapping, NULL when base is the source's memory
+    cdef uint64_t ahead                  # next read size in blocks
+    cdef uint64_t last                   # block after the last one read
+    cdef int need(self, uint64_t offset, uint64_t nbytes) except -1
+    cdef int load(self, uint64_t first, uint64_t last) except -1

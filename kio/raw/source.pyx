@@ -1,0 +1,316 @@
+"""Source: positioned reads from a file, part of a file, or memory.
+
+A source is a window: something that can be read, the offset of the window's first
+byte in it, and its size.  ``window`` narrows it without copying, so a file inside
+a file is still one descriptor and one absolute offset by the time bytes move.
+"""
+
+import io
+import os
+import stat
+import tempfile
+import threading
+
+from kio.errors import CorruptError, TruncatedError, UnsupportedError
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.errno cimport errno
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from kio.raw.platform cimport kio_pread, kio_release, kio_reserve
+
+
+cdef class Descriptor:
+    def __cinit__(self, int fd):
+        self.fd = fd
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            os.close(self.fd)
+
+    cdef int pin(self) except -1:
+        if self.fd < 0 or self.closing:
+            raise ValueError("read of a closed source")
+        self.pins += 1
+        return 0
+
+    cdef void unpin(self) noexcept:
+        self.pins -= 1
+        if self.closing and self.pins == 0:
+            self.close()
+
+    cpdef void close(self) noexcept:
+        # A number that is closed while another thread reads from it may be handed
+        # to a different file at once: the reader would get that file's bytes.
+        if self.pins:
+            self.closing = True
+        elif self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+
+cdef class Source:
+    """A run of bytes that can be read at any offset, from any thread.
+
+    Attributes:
+        name: For messages: the path, with ``!member`` for a file in a file.
+        nbytes: Size of the window.
+        base: Offset of the window's first byte in the file or buffer below it.
+        crc32: CRC-32 of the whole window as its container states it, or None.
+        checked: The nearest window around this one (or itself) that has a crc32.
+    """
+
+    def __init__(self):
+        raise TypeError("use Source.open, Source.of_bytes or source.window")
+
+    @staticmethod
+    def open(path):
+        """Open the regular file at ``path``.
+
+        Raises:
+            OSError: as the system reports it.
+            UnsupportedError: for a FIFO, a device, a socket: anything whose read could
+                block for ever or has no end.
+        """
+        name = os.fsdecode(path)
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        # Without O_NONBLOCK the open itself would wait for a FIFO's writer.
+        fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        descriptor = Descriptor(fd)
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(21, "Is a directory", name)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsupportedError(
+                f"file kind: expected a regular file, found mode {status.st_mode:#o}", source=name)
+        return _source(name, status.st_size, descriptor, None)
+
+    @staticmethod
+    def of_bytes(data, name="<bytes>"):
+        """Wrap a bytes-like object, which must not change while the source lives."""
+        cdef Py_buffer view
+        cdef Source self
+        data = memoryview(data).cast("B")
+        self = _source(name, data.nbytes, None, data)
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        self.memory = <const uint8_t *>view.buf
+        # ``owner`` is a memoryview, which itself keeps the buffer exported.
+        PyBuffer_Release(&view)
+        return self
+
+    @staticmethod
+    def of_file(file):
+        """Wrap an open binary file object; the whole file counts, not its position.
+
+        Raises:
+            TypeError: for a text file or an object without ``read`` and ``seek``.
+        """
+        name = getattr(file, "name", None)
+        name = os.fsdecode(name) if isinstance(name, (str, bytes)) else f"<{type(file).__name__}>"
+        if isinstance(file, tempfile._TemporaryFileWrapper):
+            file = file.file
+        if isinstance(file, io.TextIOBase):
+            raise TypeError(f"expected a binary file, found a text file ({name})")
+        if isinstance(file, io.BytesIO):
+            return Source.of_bytes(file.getbuffer(), name)
+        # Exact types only: a gzip file also has a fileno(), that of other bytes.
+        if type(file) in (io.BufferedReader, io.BufferedRandom, io.BufferedWriter, io.FileIO):
+            if file.writable():
+                file.flush()
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):
+                return _source(name, status.st_size, Descriptor(os.dup(file.fileno())), None)
+        if not hasattr(file, "read") or not hasattr(file, "seek"):
+            raise TypeError(f"expected a file with read and seek, found {type(file).__name__}")
+        return _source(name, file.seek(0, io.SEEK_END), None, file)
+
+    cpdef Source window(self, uint64_t offset, uint64_t nbytes, str name, object crc32=None):
+        """The bytes ``[offset, offset + nbytes)`` as a source named ``<self>!<name>``.
+
+        Raises:
+            TruncatedError: if they are not all inside this source.
+        """
+        cdef Source inner
+        if offset > self.nbytes or nbytes > self.nbytes - offset:
+            raise TruncatedError(
+                f"{name}: expected {nbytes} bytes, found {max(0, self.nbytes - offset)}",
+                source=self.name, offset=offset)
+        inner = _source(f"{self.name}!{name}", nbytes, self.descriptor, self.owner)
+        inner.base = self.base + offset
+        inner.lock = self.lock
+        if self.memory != NULL:
+            inner.memory = self.memory + offset
+        inner.crc32 = crc32
+        inner.checked = inner if crc32 is not None else self.checked
+        return inner
+
+    cpdef bytes read(self, uint64_t offset, uint64_t nbytes):
+        """The bytes ``[offset, offset + nbytes)``.
+
+        Raises:
+            TruncatedError: if the source ends before; OSError: as the system reports it.
+        """
+        if offset > self.nbytes or nbytes > self.nbytes - offset:
+            raise TruncatedError(
+                f"read: expected {nbytes} bytes, found {max(0, self.nbytes - offset)}",
+                source=self.name, offset=offset)
+        data = bytearray(nbytes)
+        cdef unsigned char[::1] view = data
+        if nbytes:
+            self.fill(&view[0], offset, nbytes)
+        return bytes(data)
+
+    cdef int fill(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1:
+        """Read exactly nbytes at offset, which the caller has checked against nbytes."""
+        cdef Py_ssize_t got = 0
+        cdef size_t have = 0
+        cdef int fd
+        if self.memory != NULL:
+            memcpy(dst, self.memory + offset, nbytes)
+            return 0
+        if self.descriptor is None:
+            with self.lock:
+                self.owner.seek(self.base + offset)
+                while have < nbytes:
+                    data = self.owner.read(nbytes - have)
+                    if not data:
+                        break
+                    if len(data) > nbytes - have:
+                        raise CorruptError(
+                            f"file object: expected at most {nbytes - have} bytes from read(), "
+                            f"found {len(data)}", source=self.name)
+                    memcpy(dst + have, <const uint8_t *><const char *>data, len(data))
+                    have += len(data)
+        else:
+            self.descriptor.pin()
+            try:
+                fd = self.descriptor.fd
+                while have < nbytes:
+                    with nogil:
+                        got = kio_pread(fd, dst + have, nbytes - have, self.base + offset + have)
+                    if got < 0:
+                        raise OSError(errno, os.strerror(errno), self.name)
+                    if got == 0:
+                        break
+                    have += got
+            finally:
+                self.descriptor.unpin()
+        if have < nbytes:
+            # The size was taken when the source was opened.
+            raise TruncatedError(
+                f"read: expected {nbytes} bytes, found {have}; the file shrank while open",
+                source=self.name, offset=offset)
+        return 0
+
+    def close(self):
+        """Give the descriptor back; windows of this source go with it."""
+        if self.descriptor is not None:
+            self.descriptor.close()
+
+    def mapping(self):
+        """The whole window as a read-only memoryview without a copy, where that can be.
+
+        A mapped file must not shrink while the view lives: the system would end the process.
+        """
+        import mmap
+        if self.memory != NULL:
+            return memoryview(self.owner)[self.base:self.base + self.nbytes].toreadonly()
+        if self.descriptor is None or not self.nbytes:
+            return memoryview(self.read(0, self.nbytes))
+        page = mmap.ALLOCATIONGRANULARITY
+        start = self.base // page * page
+        self.descriptor.pin()
+        try:
+            if os.fstat(self.descriptor.fd).st_size < self.base + self.nbytes:
+                raise TruncatedError(
+                    f"file size: expected {self.base + self.nbytes} bytes; the file shrank while open",
+                    source=self.name)
+            mapped = mmap.mmap(self.descriptor.fd, self.base - start + self.nbytes,
+                               access=mmap.ACCESS_READ, offset=start)
+        finally:
+            self.descriptor.unpin()
+        return memoryview(mapped)[self.base - start:]
+
+    def __repr__(self):
+        return f"Source({self.name!r}, {self.nbytes} bytes)"
+
+
+cdef Source _source(str name, uint64_t nbytes, Descriptor descriptor, object owner):
+    cdef Source self = Source.__new__(Source)
+    self.name, self.nbytes, self.descriptor, self.owner = name, nbytes, descriptor, owner
+    if descriptor is None:
+        self.lock = threading.Lock()
+    return self
+
+
+# One block is four pages: small enough for sparse structure in a large file, and reads
+# that turn out to be sequential grow from one block to 64 (1 MiB).
+cdef enum:
+    BLOCK = 16384
+    AHEAD = 64
+
+
+cdef class Image:
+    """What a parser reads structure through: a lazily filled private copy of a source.
+
+    A copy, so that a file that changes or shrinks under us can neither end the process
+    nor change a value between its check and its use.  Memory: the blocks touched.
+    """
+
+    def __cinit__(self, Source source):
+        self.source = source
+        self.nbytes = source.nbytes
+        if source.memory != NULL:
+            self.base = source.memory
+            self.loaded = self.nbytes
+            return
+        self.filled = <uint8_t *>calloc((self.nbytes + BLOCK - 1) // BLOCK + 1, 1)
+        self.reserved = <uint8_t *>kio_reserve(self.nbytes + 1)
+        if self.filled == NULL or self.reserved == NULL:
+            raise MemoryError(f"{self.nbytes} bytes of address space for {source.name}")
+        self.base = self.reserved
+        self.ahead = 1
+
+    def __dealloc__(self):
+        free(self.filled)
+        if self.reserved != NULL:
+            kio_release(self.reserved, self.nbytes + 1)
+
+    cdef int need(self, uint64_t offset, uint64_t nbytes) except -1:
+        """Make base[offset : offset + nbytes] valid, or raise TruncatedError."""
+        cdef uint64_t block, last
+        if offset > self.nbytes or nbytes > self.nbytes - offset:
+            raise TruncatedError(
+                f"structure: expected {nbytes} bytes, found {max(0, self.nbytes - offset)}",
+                source=self.source.name, offset=offset)
+        if self.filled == NULL or nbytes == 0:
+            return 0
+        block = offset // BLOCK
+        last = (offset + nbytes - 1) // BLOCK
+        while block <= last:
+            if not self.filled[block]:
+                self.load(block, last)
+                return 0
+            block += 1
+        return 0
+
+    cdef int load(self, uint64_t first, uint64_t last) except -1:
+        """Read the missing blocks of [first, last], and some more where reads are sequential."""
+        cdef uint64_t end, total = (self.nbytes + BLOCK - 1) // BLOCK
+        while first <= last:
+            if self.filled[first]:
+                first += 1
+                continue
+            self.ahead = min(self.ahead * 2, <uint64_t>AHEAD) if first <= self.last + 2 else 1
+            end = first + 1
+            while end < total and not self.filled[end] and (end <= last or end - first < self.ahead):
+                end += 1
+            size = min(end * BLOCK, self.nbytes) - first * BLOCK
+            self.source.fill(self.reserved + first * BLOCK, first * BLOCK, size)
+            self.loaded += size
+            while first < end:
+                self.filled[first] = 1
+                first += 1
+            self.last = end
+        return 0

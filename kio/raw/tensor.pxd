@@ -1,0 +1,66 @@
+from libc.stdint cimport int8_t, uint8_t, uint32_t, uint64_t
+
+from kio.raw.source cimport Source
+
+
+cdef class Extent:
+    """One stored run of bytes and the box of the tensor that it fills."""
+    cdef readonly Source source
+    cdef readonly uint64_t offset        # bytes, in source
+    cdef readonly uint64_t nbytes        # bytes, as stored
+    cdef readonly tuple codecs           # ((name, parameter), …) in the order to undo
+    cdef readonly tuple start            # elements; None: the extent is the whole tensor
+    cdef readonly tuple chunk            # elements of the decoded chunk, edge overhang included
+    cdef readonly object checksum        # (algorithm, value) of the stored bytes, or None
+
+
+cdef class Tensor:
+    cdef readonly str name
+    cdef readonly str dtype_name         # a row of kio.dtypes
+    cdef readonly object dtype           # numpy dtype as stored, byte order included
+    cdef readonly tuple shape
+    cdef readonly uint64_t nelems
+    cdef readonly uint64_t nbytes        # decoded
+    cdef readonly Source source          # of the first extent, None without one
+    cdef readonly str problem            # why it cannot be read, or None
+    cdef readonly bint plain             # one extent, no codec: bytes lie as they are used
+    cdef uint64_t offset                 # of a plain tensor, in source
+    cdef tuple parts                     # extents of any other
+    cdef bint swapped                    # stored in the other byte order
+    cdef uint32_t itemsize
+
+
+cdef struct Row:
+    uint64_t offset          # plain: first byte; else whatever the container needs to expand
+    uint64_t nbytes          # decoded
+    uint64_t nelems
+    uint32_t dims            # first dimension, in Index.dims
+    uint8_t rank
+    int8_t dtype             # row of kio.dtypes.TABLE; -1: not a type kio reads
+    uint8_t big              # big-endian
+    uint8_t kind             # one of the below
+
+
+cdef enum:
+    PLAIN = 0                # one contiguous run
+    EXPAND = 1               # Index.expand(name, row number) gives the extents
+    UNREADABLE = 2           # Index.problems[name] says why
+
+
+cdef class Index:
+    """Tensors of one source as a struct of arrays; a Mapping[str, Tensor]."""
+    cdef readonly Source source
+    cdef readonly object limits
+    cdef readonly list names
+    cdef readonly dict rows_of           # name -> row number
+    cdef readonly dict problems          # name -> why it cannot be read
+    cdef public object expand            # callable(name, row number) -> sequence of Extent
+    cdef readonly bint sealed
+    cdef dict made                       # row number -> Tensor, as asked for
+    cdef Row *rows
+    cdef uint64_t *dims
+    cdef size_t nrows, cap_rows, ndims, cap_dims
+
+    cdef Row *append(self, str name, unsigned rank) except NULL
+    cdef Tensor make(self, str name, size_t number)
+    cdef int seal_row(self, str name, Row *row) except -1

@@ -1,0 +1,440 @@
+"""Extent, Tensor, Index: what a container says about bytes that it has not read.
+
+``seal`` checks every invariant that transfer relies on; nothing unsealed is read:
+
+* rank and decoded size within ``Limits``, products computed without overflow;
+* a plain tensor's run is inside its source and exactly as long as its shape says;
+* plain runs of one source do not overlap, so that reading all cannot exceed the file;
+* chunks lie on their grid, cover the tensor, each once, with bounded expansion.
+"""
+
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+from kio import dtypes
+from kio.errors import CorruptError, LimitError, TruncatedError, UnsupportedError
+from kio.limits import DEFAULT
+
+from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.string cimport memset
+
+cdef bint HOST_IS_BIG = sys.byteorder == "big"
+cdef tuple TABLE = dtypes.TABLE
+cdef dict CODES = dtypes.CODES
+
+
+cdef class Extent:
+    """One stored run of bytes and the box of the tensor that it fills.
+
+    Args:
+        source: Where the run is.
+        offset, nbytes: In bytes, in ``source``, as stored.
+        codecs: ``(name, parameter)`` pairs, in the order in which they are undone.
+        start: First element of the box, one index a dimension; None for a run that
+            holds the whole tensor.
+        chunk: Shape of the decoded chunk in elements.  It may hang over the tensor's
+            edges, as HDF5 edge chunks do.
+        checksum: ``(algorithm, value)`` over the stored bytes, or None.
+    """
+
+    def __init__(self, Source source, uint64_t offset, uint64_t nbytes, tuple codecs=(),
+                 tuple start=None, tuple chunk=None, object checksum=None):
+        self.source, self.offset, self.nbytes = source, offset, nbytes
+        self.codecs, self.start, self.chunk, self.checksum = codecs, start, chunk, checksum
+
+    def __repr__(self):
+        return (f"Extent({self.offset:#x}+{self.nbytes}, codecs={self.codecs}, "
+                f"start={self.start}, chunk={self.chunk})")
+
+
+cdef class Tensor:
+    """Name, dtype, shape, and where the bytes are.  Reading happens on demand.
+
+    ``np.asarray(t)`` reads all of it, ``t[10:20]`` only the rows asked for, and
+    ``t.read_into(out)`` fills an array that exists.
+
+    Args:
+        name: Name in the checkpoint.
+        dtype_name: A name of ``kio.dtypes.TABLE``.
+        shape: In elements.
+        extents: Where the bytes are.
+        big_endian: Byte order as stored.
+        problem: Why the tensor cannot be read, or None.
+        limits: Caps to seal under.
+
+    Raises:
+        FormatError: if an invariant of the module's docstring does not hold.
+    """
+
+    def __init__(self, str name, str dtype_name, tuple shape, extents=(), *,
+                 bint big_endian=False, str problem=None, limits=DEFAULT):
+        cdef Extent extent
+        self.name, self.dtype_name, self.shape, self.problem = name, dtype_name, shape, problem
+        self.itemsize = dtypes.BY_NAME[dtype_name].itemsize
+        self.dtype = dtypes.numpy_dtype(dtype_name, big_endian and self.itemsize > 1)
+        self.swapped = big_endian != HOST_IS_BIG and self.itemsize > 1
+        self.nelems = _nelems(name, shape, self.itemsize, limits)
+        self.nbytes = self.nelems * self.itemsize
+        self.parts = tuple(extents)
+        if problem is not None:
+            return
+        if self.parts:
+            self.source = (<Extent>self.parts[0]).source
+        if len(self.parts) == 1:
+            extent = self.parts[0]
+            if not extent.codecs and extent.start is None:
+                self.plain, self.offset = True, extent.offset
+        if self.nelems == 0:
+            return
+        if self.plain:
+            extent = self.parts[0]
+            if extent.nbytes != self.nbytes:
+                raise CorruptError(f"stored size: expected {self.nbytes} bytes, found {extent.nbytes}",
+                                   source=self.source.name, tensor=name, offset=extent.offset)
+            _inside(name, extent)
+        elif not self.parts:
+            self.problem = "no data stored"
+        else:
+            _seal_chunks(self, limits)
+
+    @property
+    def extents(self):
+        """The stored runs, as a tuple of ``Extent``."""
+        if self.plain and not self.parts:
+            self.parts = (Extent(self.source, self.offset, self.nbytes),)
+        return self.parts
+
+    @property
+    def nbytes_stored(self):
+        """Bytes the tensor takes in its file."""
+        return self.nbytes if self.plain else sum([e.nbytes for e in self.extents])
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def size(self):
+        """Number of elements, as NumPy names it."""
+        return self.nelems
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of a scalar tensor")
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("a tensor in a file cannot become an array without a copy")
+        from kio.raw import transfer
+        array = transfer.read([self])[0]
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __getitem__(self, key):
+        from kio.raw import transfer
+        return transfer.read_slice(self, key)
+
+    def read_into(self, out):
+        """Fill ``out``, a writable C-contiguous array of this dtype and shape.
+
+        Raises:
+            ValueError: if dtype, shape or layout of ``out`` do not fit.
+            FormatError: if stored bytes are damaged.
+        """
+        from kio.raw import transfer
+        transfer.read([self], into=[out])
+
+    def __repr__(self):
+        return f"Tensor({self.name!r}, {self.dtype_name}, {self.shape})"
+
+
+cdef uint64_t _nelems(str name, tuple shape, uint64_t itemsize, limits) except? 0xDEAD:
+    if len(shape) > limits.rank:
+        raise LimitError(f"rank: expected at most limits.rank={limits.rank}, found {len(shape)}",
+                         tensor=name, field="rank")
+    total = 1
+    for extent in shape:
+        if extent < 0:
+            raise CorruptError(f"shape: expected no negative dimension, found {shape}", tensor=name)
+        total *= extent
+    if total * itemsize > limits.tensor_bytes:
+        raise LimitError(f"decoded size: expected at most limits.tensor_bytes={limits.tensor_bytes}, "
+                         f"found {total * itemsize}", tensor=name, field="tensor_bytes")
+    return total
+
+
+cdef int _inside(str name, Extent extent) except -1:
+    if extent.offset > extent.source.nbytes or extent.nbytes > extent.source.nbytes - extent.offset:
+        raise TruncatedError(
+            f"stored run: expected {extent.nbytes} bytes, found "
+            f"{max(0, extent.source.nbytes - extent.offset)}",
+            source=extent.source.name, tensor=name, offset=extent.offset)
+    return 0
+
+
+cdef int _seal_chunks(Tensor self, limits) except -1:
+    cdef Extent extent
+    cdef uint64_t stored = 0
+    seen = set()
+    chunk = (<Extent>self.parts[0]).chunk or self.shape
+    if len(chunk) != len(self.shape) or 0 in chunk:
+        raise CorruptError(f"chunk shape: expected rank {len(self.shape)} without zeros, found {chunk}",
+                           source=self.source.name, tensor=self.name)
+    wanted = 1
+    for d, c in zip(self.shape, chunk):
+        wanted *= -(-d // c)
+    if wanted > limits.chunks:
+        raise LimitError(f"chunks: expected at most limits.chunks={limits.chunks}, found {wanted}",
+                         source=self.source.name, tensor=self.name, field="chunks")
+    chunk_bytes = self.itemsize
+    for c in chunk:
+        chunk_bytes *= c
+    if chunk_bytes > limits.tensor_bytes:
+        raise LimitError(f"chunk size: expected at most limits.tensor_bytes={limits.tensor_bytes}, "
+                         f"found {chunk_bytes}", source=self.source.name, tensor=self.name,
+                         field="tensor_bytes")
+    for part in self.parts:
+        extent = part
+        _inside(self.name, extent)
+        stored += extent.nbytes
+        start = extent.start or (0,) * len(self.shape)
+        if (extent.chunk or self.shape) != chunk or len(start) != len(chunk):
+            raise CorruptError(f"chunk shape: expected {chunk}, found {extent.chunk}",
+                               source=self.source.name, tensor=self.name, offset=extent.offset)
+        if len(extent.codecs) > limits.filters:
+            raise LimitError(f"filters: expected at most limits.filters={limits.filters}, "
+                             f"found {len(extent.codecs)}", source=self.source.name,
+                             tensor=self.name, field="filters")
+        for s, d, c in zip(start, self.shape, chunk):
+            if not 0 <= s < d or s % c:
+                raise CorruptError(f"chunk position: expected a multiple of {chunk} inside "
+                                   f"{self.shape}, found {start}", source=self.source.name,
+                                   tensor=self.name, offset=extent.offset)
+        if not extent.codecs and extent.nbytes != chunk_bytes:
+            raise CorruptError(f"chunk size: expected {chunk_bytes} bytes, found {extent.nbytes}",
+                               source=self.source.name, tensor=self.name, offset=extent.offset)
+        seen.add(start)
+    if len(seen) != len(self.parts):
+        raise CorruptError("chunks: expected each position once, found one twice",
+                           source=self.source.name, tensor=self.name)
+    if len(seen) < wanted:
+        self.problem = f"no data stored for {wanted - len(seen)} of {wanted} chunks"
+    decoded = wanted * chunk_bytes
+    if decoded > limits.unbacked_bytes and decoded > stored * limits.expansion:
+        raise LimitError(
+            f"expansion: expected at most limits.expansion={limits.expansion} times the "
+            f"{stored} bytes stored, found {decoded}", source=self.source.name,
+            tensor=self.name, field="expansion")
+    return 0
+
+
+cdef struct Run:
+    uint64_t offset
+    uint64_t nbytes
+    size_t row
+
+
+cdef int _by_offset(const void *a, const void *b) noexcept nogil:
+    cdef uint64_t x = (<const Run *>a).offset, y = (<const Run *>b).offset
+    return (x > y) - (x < y)
+
+
+cdef class Index:
+    """Tensors of one source, kept as a struct of arrays: 48 bytes and a name each.
+
+    A container appends rows and calls ``seal``; from then on it is a read-only
+    ``Mapping[str, Tensor]`` that makes Tensor objects as they are asked for.
+    """
+
+    def __cinit__(self, Source source, limits=DEFAULT):
+        self.source, self.limits = source, limits
+        self.names, self.rows_of, self.problems, self.made = [], {}, {}, {}
+
+    def __dealloc__(self):
+        free(self.rows)
+        free(self.dims)
+
+    cdef Row *append(self, str name, unsigned rank) except NULL:
+        """A zeroed row for a new tensor; rank dimensions are reserved for the caller to fill."""
+        cdef Row *row
+        cdef void *p
+        if self.sealed:
+            raise RuntimeError("append to a sealed index")
+        if rank > <unsigned>self.limits.rank:
+            raise LimitError(f"rank: expected at most limits.rank={self.limits.rank}, found {rank}",
+                             source=self.source.name, tensor=name, field="rank")
+        if name in self.rows_of:
+            raise CorruptError("tensor name: expected it once, found it twice",
+                               source=self.source.name, tensor=name)
+        if self.nrows >= <size_t>self.limits.tensors:
+            raise LimitError(f"tensors: expected at most limits.tensors={self.limits.tensors}, found more",
+                             source=self.source.name, field="tensors")
+        if self.nrows == self.cap_rows:
+            p = realloc(self.rows, (self.cap_rows * 2 + 64) * sizeof(Row))
+            if p == NULL:
+                raise MemoryError()
+            self.rows = <Row *>p
+            self.cap_rows = self.cap_rows * 2 + 64
+        if self.ndims + rank > self.cap_dims:
+            p = realloc(self.dims, (self.cap_dims * 2 + 256) * sizeof(uint64_t))
+            if p == NULL:
+                raise MemoryError()
+            self.dims = <uint64_t *>p
+            self.cap_dims = self.cap_dims * 2 + 256
+        row = self.rows + self.nrows
+        memset(row, 0, sizeof(Row))
+        row.dims = <uint32_t>self.ndims
+        row.rank = <uint8_t>rank
+        self.rows_of[name] = self.nrows
+        self.names.append(name)
+        self.nrows += 1
+        self.ndims += rank
+        return row
+
+    def set_dtype(self, str name, str dtype_name):
+        """Say what an opaque tensor really holds, e.g. ``"bfloat16"``.
+
+        Raises:
+            CorruptError: if the element sizes differ.
+        """
+        cdef Row *row = self.rows + <size_t>self.rows_of[name]
+        was, now = TABLE[row.dtype], dtypes.BY_NAME[dtype_name]
+        if was.itemsize != now.itemsize:
+            raise CorruptError(f"dtype attribute: expected a type of {was.itemsize} bytes, "
+                               f"found {dtype_name}", source=self.source.name, tensor=name)
+        row.dtype = CODES[dtype_name]
+        self.made.pop(self.rows_of[name], None)
+
+    def seal(self):
+        """Check every plain tensor, and that plain runs do not overlap.
+
+        Chunked tensors are checked as their Tensor is made.
+
+        Raises:
+            FormatError: naming the tensor and the byte.
+        """
+        cdef size_t i, n = 0
+        cdef uint64_t end = 0
+        cdef Run *runs = <Run *>malloc((self.nrows + 1) * sizeof(Run))
+        if runs == NULL:
+            raise MemoryError()
+        try:
+            for i in range(self.nrows):
+                self.seal_row(self.names[i], self.rows + i)
+                if self.rows[i].kind == PLAIN and self.rows[i].nbytes:
+                    runs[n].offset, runs[n].nbytes, runs[n].row = \
+                        self.rows[i].offset, self.rows[i].nbytes, i
+                    n += 1
+            qsort(runs, n, sizeof(Run), &_by_offset)
+            for i in range(n):
+                if runs[i].offset < end:
+                    raise CorruptError(
+                        f"stored runs: expected no overlap, found one with tensor "
+                        f"{self.names[runs[i - 1].row]!r}", source=self.source.name,
+                        tensor=self.names[runs[i].row], offset=runs[i].offset)
+                end = runs[i].offset + runs[i].nbytes
+        finally:
+            free(runs)
+        self.sealed = True
+
+    cdef int seal_row(self, str name, Row *row) except -1:
+        cdef uint64_t total = 1, size, cap = self.limits.tensor_bytes
+        cdef unsigned d
+        cdef bint empty = False
+        if row.dtype < 0:
+            row.kind = UNREADABLE
+            if name not in self.problems:
+                self.problems[name] = "element type not supported"
+        for d in range(row.rank):
+            empty = empty or self.dims[row.dims + d] == 0
+        if empty:
+            total = 0
+        else:
+            size = 1 if row.dtype < 0 else TABLE[row.dtype].itemsize
+            for d in range(row.rank):
+                # Every factor is at least 1, so this also stops the product's overflow.
+                if self.dims[row.dims + d] > cap // size // total:
+                    raise LimitError(
+                        f"decoded size: expected at most limits.tensor_bytes={cap}, found shape "
+                        f"{self.shape_of(name)}", source=self.source.name, tensor=name,
+                        field="tensor_bytes")
+                total *= self.dims[row.dims + d]
+        row.nelems = total
+        size = 0 if row.dtype < 0 else total * <uint64_t>TABLE[row.dtype].itemsize
+        if row.kind == PLAIN:
+            if row.nbytes != size:
+                raise CorruptError(f"stored size: expected {size} bytes, found {row.nbytes}",
+                                   source=self.source.name, tensor=name, offset=row.offset)
+            if size and (row.offset > self.source.nbytes or size > self.source.nbytes - row.offset):
+                raise TruncatedError(
+                    f"stored run: expected {size} bytes, found {max(0, self.source.nbytes - row.offset)}",
+                    source=self.source.name, tensor=name, offset=row.offset)
+        row.nbytes = size
+        return 0
+
+    def shape_of(self, str name):
+        """Shape of a tensor, without making its Tensor."""
+        cdef Row *row = self.rows + <size_t>self.rows_of[name]
+        return tuple([self.dims[row.dims + d] for d in range(row.rank)])
+
+    def dtype_name_of(self, str name):
+        """Row name of a tensor's element type, or None where kio reads no such type."""
+        cdef Row *row = self.rows + <size_t>self.rows_of[name]
+        return None if row.dtype < 0 else TABLE[row.dtype].name
+
+    cdef Tensor make(self, str name, size_t number):
+        cdef Row *row = self.rows + number
+        cdef Tensor tensor
+        if not self.sealed:
+            raise RuntimeError("read of an index before seal()")
+        shape = self.shape_of(name)
+        if row.kind == PLAIN:
+            # Sealed already: build without the constructor's checks.
+            tensor = Tensor.__new__(Tensor)
+            tensor.name, tensor.dtype_name, tensor.shape = name, TABLE[row.dtype].name, shape
+            tensor.itemsize = TABLE[row.dtype].itemsize
+            tensor.swapped = row.big != HOST_IS_BIG and tensor.itemsize > 1
+            tensor.dtype = dtypes.numpy_dtype(tensor.dtype_name, bool(row.big and tensor.itemsize > 1))
+            tensor.nelems, tensor.nbytes = row.nelems, row.nbytes
+            tensor.source, tensor.plain, tensor.offset = self.source, True, row.offset
+            tensor.parts = ()
+            return tensor
+        if row.kind == EXPAND and row.nelems:
+            return Tensor(name, TABLE[row.dtype].name, shape, self.expand(name, number),
+                          big_endian=row.big, limits=self.limits)
+        name_of = "opaque1" if row.dtype < 0 else TABLE[row.dtype].name
+        return Tensor(name, name_of, shape, (), big_endian=row.big,
+                      problem=self.problems.get(name), limits=self.limits)
+
+    def __getitem__(self, name):
+        number = self.rows_of[name]
+        tensor = self.made.get(number)
+        if tensor is None:
+            tensor = self.made[number] = self.make(name, number)
+        return tensor
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return self.nrows
+
+    def __contains__(self, name):
+        return name in self.rows_of
+
+    def keys(self):
+        return self.rows_of.keys()
+
+    def values(self):
+        return [self[name] for name in self.names]
+
+    def items(self):
+        return [(name, self[name]) for name in self.names]
+
+    def get(self, name, default=None):
+        return self[name] if name in self.rows_of else default
+
+
+Mapping.register(Index)
