@@ -136,4 +136,9 @@ KIO_INLINE uint64_t kio_load64le(const void *p)
 	return KIO_LITTLE_ENDIAN ? v : kio_swap64(v);
 }
 
+KIO_INLINE void kio_store32le(void *p, uint32_t v)
+{
+	kio_store32(p, KIO_LITTLE_ENDIAN ? v : kio_swap32(v));
+}
+
 #endif /* KIO_COMPILER_H */
