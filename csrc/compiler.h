@@ -78,6 +78,9 @@
 #  define KIO_RESTRICT
 #endif
 
+/* For the place of KIO_TARGET in a macro's arguments. */
+#define KIO_NO_TARGET
+
 /*
  * The chosen implementation is one pointer, written by whoever comes first;
  * all writers write the same value.  <stdatomic.h> would say so portably, but
