@@ -115,7 +115,7 @@ cdef class Source:
         if isinstance(file, io.BytesIO):
             return Source.of_bytes(file.getbuffer(), name)
         # Exact types only: a gzip file also has a fileno(), that of other bytes.
-        if type(file) in (io.BufferedReader, io.BufferedRandom, io.BufferedWriter, io.FileIO):
+        if type(file) is io.FileIO or type(getattr(file, "raw", None)) is io.FileIO:
             if file.writable():
                 file.flush()
             status = os.fstat(file.fileno())
