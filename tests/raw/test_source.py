@@ -161,3 +161,24 @@ def test_an_image_takes_only_what_is_touched(tmp_path):
     image = Image(Source.open(path))
     assert image.nbytes == 1 << 40
     assert image.loaded == 0
+
+
+def test_a_mapped_file_gives_views(tmp_path):
+    import numpy as np
+
+    from kio.raw.tensor import Extent, Tensor
+
+    path = tmp_path / "data.bin"
+    path.write_bytes(DATA)
+    source = Source.open(path, mmap=True)
+    t = Tensor("t", "int32", (10, 3), [Extent(source.window(64, 500, "w"), 4, 120)])
+    view = np.asarray(t)
+    assert not view.flags.owndata and not view.flags.writeable
+    assert view.tobytes() == DATA[68:188]
+    assert np.array_equal(t[3:5, 1], view[3:5, 1])
+    swapped = Tensor("t", "int32", (30,), [Extent(source, 4, 120)], big_endian=True)
+    assert np.asarray(swapped).flags.owndata or np.asarray(swapped).flags.writeable
+    with pytest.raises(ValueError, match="view"):
+        swapped.view()
+    del source
+    assert view.tobytes() == DATA[68:188]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from kio.errors import CorruptError, LimitError, TruncatedError
 from kio.limits import Limits
 from kio.raw.source import Source
