@@ -32,13 +32,14 @@ def formats() -> Iterator[Format]:
         yield import_module(f"kio.formats.{name}").FORMAT
 
 
-def open_checkpoint(what: Any, limits: Limits = DEFAULT) -> Checkpoint:
+def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) -> Checkpoint:
     """Open a checkpoint by its content; the name's suffix decides nothing.
 
     Args:
         what: A path, ``os.PathLike``, bytes, an open binary file, a ``Source``, or an
             ``h5py.File`` or ``Group``.
         limits: Caps on what is not trusted.
+        mmap: Map a file given by its path, so that tensors are views.
 
     Returns:
         The Checkpoint, its tensors not read yet.
@@ -50,7 +51,7 @@ def open_checkpoint(what: Any, limits: Limits = DEFAULT) -> Checkpoint:
 
     Reads: metadata only.
     """
-    probe = Probe(what, limits)
+    probe = Probe(what, limits, mmap=mmap)
     try:
         probe.look()
         for candidate in formats():

@@ -55,6 +55,7 @@ class Probe:
         what: A path, ``os.PathLike``, bytes, an open binary file, a ``Source``, or an
             ``h5py.File`` or ``Group``.
         limits: Caps on what is not trusted.
+        mmap: Map a file given by its path, so that tensors are views.
 
     Attributes:
         name: For messages.
@@ -63,7 +64,7 @@ class Probe:
         source: The file; None for a folder, or a prefix of several files.
     """
 
-    def __init__(self, what: Any, limits: Limits = DEFAULT) -> None:
+    def __init__(self, what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) -> None:
         self.limits = limits
         self.path: str | None = None
         self.group = ""
@@ -76,7 +77,7 @@ class Probe:
         elif isinstance(what, (str, os.PathLike)):
             self.path = os.fsdecode(what)
             if not os.path.isdir(self.path) and not self.is_prefix:
-                self.source = Source.open(self.path)
+                self.source = Source.open(self.path, mmap=mmap)
         elif _is_h5py(what):
             self.source, self.group = _of_h5py(what)
         else:
