@@ -73,6 +73,7 @@ def contradictions(reading: Reading) -> list[Contradiction]:
             stored is not None
             and stored != node.name
             and node.index
+            and node.index not in reading.moved
             and node.kind not in ("Optimizer", "Metric", "Loss")
         ):
             differing.append((node, paths[node.index] or "", stored))

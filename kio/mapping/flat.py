@@ -39,18 +39,20 @@ def match(
     include: Patterns = None,
     exclude: Patterns = None,
     rename: Rename = None,
+    by_name: bool = True,
 ) -> Plan:
     """Decide which stored tensor goes to which variable, by name alone."""
     renamed, choose = renamer(rename), chooser(include, exclude)
     stored: dict[str, str] = {}
     for name in checkpoint:
-        shown = renamed(name) if renamed else name
-        stored[shown] = name
-        stored.setdefault(shown.replace(".", "/"), name)
+        stored[name] = name
+        stored.setdefault(name.replace(".", "/"), name)
     spelling = _spelling(tree, stored)
-    plan, used, filled = Plan(rule="flat names"), set(), set()
+    plan = Plan(rule="flat names", source=str(getattr(checkpoint, "name", "")))
+    used: set[str | None] = set()
+    filled: set[int] = set()
     for leaf in tree.leaves:
-        key = spelling(leaf)
+        key = renamed(spelling(leaf)) if renamed else spelling(leaf)
         if choose is not None and not choose(leaf.path, key):
             used.add(stored.get(key))
             continue

@@ -17,9 +17,9 @@ from typing import Any
 
 from kio.mapping.evidence import Contradiction, contradictions, touched
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped, refusal
-from kio.mapping.reading import Reading
+from kio.mapping.reading import Options, Reading
 from kio.mapping.rules import RULES, Rule, paths
-from kio.mapping.stored import Patterns, Rename, Stored, chooser
+from kio.mapping.stored import Patterns, Rename, Stored, chooser, renamer
 from kio.mapping.tree import Leaf, Node, Tree
 from kio.raw.tensor import Tensor
 
@@ -44,33 +44,36 @@ def match(
     include: Patterns = None,
     exclude: Patterns = None,
     rename: Rename = None,
+    by_name: bool = False,
 ) -> Plan:
     """Decide which stored tensor goes to which variable.
 
     Args:
-        checkpoint: ``Mapping[str, Tensor]`` with ``metadata`` and ``object_names`` where it has them.
+        checkpoint: ``Mapping[str, Tensor]`` with ``metadata`` and ``names_of`` where it has them.
         tree: The model.
         include, exclude: Globs over Keras variable paths, stored names and object paths.
-        rename: Function, or mapping of names, path prefixes or globs, from stored names to
-            names that the model uses.
+        rename: Function, or mapping of names, path prefixes or globs, from keys of the model
+            to keys in the file.
+        by_name: Refused: these files are matched by path.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
 
     Cost: about 1 µs a variable; no I/O.
     """
-    stored = Stored(checkpoint, rename)
-    reading, rivals = _best(tree, stored, chooser(include, exclude))
+    if by_name:
+        raise ValueError("by_name: expected a legacy .h5 file, found Keras 3 weights; use rename=, include= or exclude=")
+    stored = Stored(checkpoint)
+    reading, rivals = _best(tree, stored, Options(chooser(include, exclude), renamer(rename)))
     found = contradictions(reading)
     plan = _Assembly(reading, touched(reading, found)).plan
-    source = getattr(getattr(checkpoint, "source", None), "name", None)
-    plan.source = source if isinstance(source, str) else str(getattr(checkpoint, "name", "") or "")
+    plan.source = str(getattr(checkpoint, "name", ""))
     if rivals:
         plan.ambiguous = _both(reading, rivals[0], plan.source)
     return plan
 
 
-def _best(tree: Tree, stored: Stored, choose: Any) -> tuple[Reading, list[Reading]]:
+def _best(tree: Tree, stored: Stored, options: Options) -> tuple[Reading, list[Reading]]:
     """The reading to go by, and others as good that say something else."""
     version = stored.version
     rules = [rule for rule in RULES if rule.named or not stored.names]
@@ -82,17 +85,17 @@ def _best(tree: Tree, stored: Stored, choose: Any) -> tuple[Reading, list[Readin
     for rule in rules:
         if rule.keys == "name" and not stored.uses_names_as_keys:
             continue
-        reading = Reading(tree, rule, stored, choose)
+        reading = Reading(tree, rule, stored, options)
         if not reading.complete:
             readings.append(reading)
         elif stored.names or version is not None:
             return reading, []
         else:
-            return reading, _rivals(reading, rules, choose)
+            return reading, _rivals(reading, rules, options)
     return max(readings, key=lambda r: r.filled), []
 
 
-def _rivals(best: Reading, rules: list[Rule], choose: Any) -> list[Reading]:
+def _rivals(best: Reading, rules: list[Rule], options: Options) -> list[Reading]:
     """Readings by other rules that are as good and differ.
 
     Under every rule of Keras 3 a path leads to the same object, so those cannot contradict
@@ -108,7 +111,7 @@ def _rivals(best: Reading, rules: list[Rule], choose: Any) -> list[Reading]:
         if all(written[n.index] in stored.groups for n in needed) and any(
             written[n.index] != best.paths[n.index] for n in needed
         ):
-            reading = Reading(tree, rule, stored, choose)
+            reading = Reading(tree, rule, stored, options)
             if reading.complete and reading.differs(best):
                 found.append(reading)
     return found

@@ -7,7 +7,8 @@ its keys there, all shapes equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from kio.mapping.plan import refusal
 from kio.mapping.rules import Rule, children
@@ -17,6 +18,14 @@ from kio.raw.tensor import Tensor
 
 # Retries are bounded: paths to try may be as many as ways through the graph.
 _RETRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for: which variables, and what they are called in the file."""
+
+    choose: Chooser | None = None
+    renamed: Callable[[str], str] | None = None
 
 
 class Reading:
@@ -30,12 +39,13 @@ class Reading:
             something stored, else simply its first path.
         order: Nodes that fit, in the order in which Keras loads them.
         used: How many tensors of the file have a place.
+        moved: Indices of nodes that the user's ``rename`` sent elsewhere.
         kept: By ``Node.index``: the leaves that take part, where some do not.
         excluded: Paths of which nothing takes part.
         failed: Nodes without a place.
     """
 
-    def __init__(self, tree: Tree, rule: Rule, stored: Stored, choose: Chooser | None = None) -> None:
+    def __init__(self, tree: Tree, rule: Rule, stored: Stored, options: Options | None = None) -> None:
         n = len(tree.nodes)
         self.tree, self.rule, self.stored = tree, rule, stored
         self.paths: list[str | None] = [None] * n
@@ -43,7 +53,9 @@ class Reading:
         self.tried: list[str | None] = [None] * n
         self.order: list[Node] = []
         self.used = 0
-        self.choose = choose
+        self.choose = options.choose if options else None
+        self.renamed = options.renamed if options else None
+        self.moved: set[int] = set()
         self.kept: dict[int, list[Leaf]] = {}
         self.excluded: set[str] = set()
         self.walk()
@@ -105,6 +117,8 @@ class Reading:
         """Try to place a node at a path."""
         i = node.index
         if node.loads:
+            if self.renamed is not None:
+                path = self.rename(node, path)
             group = self.stored.groups.get(path)
             leaves, expects = node.leaves, node.expects
             if self.choose is not None:
@@ -125,6 +139,18 @@ class Reading:
         self.paths[i] = path
         self.order.append(node)
         return True
+
+    def rename(self, node: Node, path: str) -> str:
+        """Where in the file the user says that this object is."""
+        prefix = f"{path}/vars/" if path else "vars/"
+        if self.renamed is None:
+            return path
+        key = self.renamed(prefix + "0")
+        if key == prefix + "0":
+            return path
+        self.moved.add(node.index)
+        cut = key.rfind("/vars/")
+        return key[:cut] if cut > 0 else "" if key.startswith("vars/") else key
 
     def chosen(self, node: Node, path: str) -> tuple[list[Leaf], int | None]:
         """The leaves that take part in the load, and how many keys to insist on."""

@@ -24,14 +24,16 @@ class Stored:
         version: ``keras_version`` of the writer as numbers, or None where the file has none.
     """
 
-    def __init__(self, checkpoint: Any, rename: Rename = None) -> None:
+    def __init__(self, checkpoint: Any) -> None:
         self.tensors: Mapping[str, Tensor] = checkpoint
         self.groups: dict[str, dict[str, str]] = {}
         self.loose: list[str] = []
-        renamed = renamer(rename)
+        metadata = getattr(checkpoint, "metadata", None) or {}
+        # TensorFlow on Windows joined paths with backslashes.
+        backslashes = metadata.get("separator") == "\\"
         groups = self.groups
         for name in checkpoint:
-            shown = renamed(name) if renamed else name
+            shown = name.replace("\\", "/") if backslashes else name
             cut = shown.rfind("/vars/")
             if cut > 0:
                 path, key = shown[:cut], shown[cut + 6 :]
@@ -45,9 +47,9 @@ class Stored:
                 groups[path] = {key: name}
             else:
                 group[key] = name
-        names: Mapping[str, str] = getattr(checkpoint, "object_names", None) or {}
-        self.names = {renamed(p): renamed(n) for p, n in names.items()} if renamed else names
-        self.version = version_of(getattr(checkpoint, "metadata", None))
+        names: Mapping[str, str] = getattr(checkpoint, "names_of", None) or {}
+        self.names = {path[:-4].rstrip("/"): name for path, name in names.items() if path.endswith("vars")}
+        self.version = version_of(metadata)
 
     def __len__(self) -> int:
         return len(self.tensors)
@@ -73,7 +75,7 @@ def version_of(metadata: Any) -> tuple[int, ...] | None:
 
 
 def renamer(rename: Rename) -> Callable[[str], str] | None:
-    """A function from a stored name to the name to treat it as.
+    """A function from a key of the model to the key in the file.
 
     A mapping's keys are whole names, leading parts of paths (``"layers/dense"`` also moves
     ``"layers/dense/vars/0"``), or globs with one ``*`` on each side.

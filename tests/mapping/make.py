@@ -29,11 +29,12 @@ class FakeCheckpoint(dict[str, Tensor]):
     def __init__(
         self,
         arrays: Mapping[str, np.ndarray[Any, Any]],
-        object_names: Mapping[str, str] | None = None,
+        names_of: Mapping[str, str] | None = None,
         version: str | None = None,
         dtype_names: Mapping[str, str] | None = None,
     ) -> None:
-        self.object_names = dict(object_names or {})
+        self.names_of = dict(names_of or {})
+        self.name = "fake.weights.h5"
         self.metadata = {"keras_version": version} if version else {}
         blob = b"".join(np.ascontiguousarray(a).tobytes() for a in arrays.values())
         source = Source.of_bytes(blob, "fake.weights.h5")
@@ -62,7 +63,7 @@ def from_h5(path: Any, version: str | None = None) -> FakeCheckpoint:
                 marked[name] = item.attrs.get("dtype", f"opaque{array.dtype.itemsize}")
             arrays[name] = array
         elif "name" in item.attrs and (name == "vars" or name.endswith("/vars")):
-            names[name[:-5]] = item.attrs["name"]
+            names[name] = item.attrs["name"]
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
