@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spans import each_implementation, guarded, guarded_copy
 
 from kio.raw import kernels
+from tests.csrc.spans import each_implementation, guarded, guarded_copy
 
 RANDOM = random.Random(1).randbytes(1 << 18)
 # Every size up to where the widest kernel enters its main loop, and around its strides.

@@ -6,9 +6,9 @@ import random
 
 import numpy as np
 import pytest
-from spans import each_implementation, guarded, guarded_copy
 
 from kio.raw import kernels
+from tests.csrc.spans import each_implementation, guarded, guarded_copy
 
 ml_dtypes = pytest.importorskip("ml_dtypes")
 

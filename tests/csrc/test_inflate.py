@@ -8,9 +8,9 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from spans import each_implementation, guarded, guarded_copy
 
 from kio.raw import kernels
+from tests.csrc.spans import each_implementation, guarded, guarded_copy
 
 each_inflate = each_implementation("inflate")
 

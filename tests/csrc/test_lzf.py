@@ -7,9 +7,9 @@ import random
 import h5py
 import numpy as np
 import pytest
-from spans import guarded, guarded_copy
 
 from kio.raw import kernels
+from tests.csrc.spans import guarded, guarded_copy
 
 
 def lzf_slowly(stream: bytes, nbytes_max: int) -> tuple[str, bytes]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spans import each_implementation, guarded, guarded_copy
 
 from kio.raw import kernels
+from tests.csrc.spans import each_implementation, guarded, guarded_copy
 
 RANDOM = random.Random(2).randbytes(1 << 17)
 ITEMSIZES = [1, 2, 3, 4, 5, 7, 8, 12, 16, 17, 33]
