@@ -29,7 +29,7 @@ _SHOWN = 3
 def names(tree: Tree, rule: Rule = RULES[0]) -> dict[Leaf, str]:
     """The key of every leaf as a writer of this era writes it; leaves it cannot reach are absent."""
     found = {}
-    for node, path in zip(tree.nodes, paths(tree, rule)):
+    for node, path in zip(tree.nodes, paths(tree, rule), strict=True):
         if path is not None and node.leaves:
             prefix = f"{path}/vars/" if path else "vars/"
             for leaf in node.leaves:
@@ -62,7 +62,9 @@ def match(
     Cost: about 1 µs a variable; no I/O.
     """
     if by_name:
-        raise ValueError("by_name: expected a legacy .h5 file, found Keras 3 weights; use rename=, include= or exclude=")
+        raise ValueError(
+            "by_name: expected a legacy .h5 file, found Keras 3 weights; use rename=, include= or exclude="
+        )
     stored = Stored(checkpoint)
     reading, rivals = _best(tree, stored, Options(chooser(include, exclude), renamer(rename)))
     found = contradictions(reading)
@@ -168,7 +170,7 @@ class _Assembly:
                 group = self.stored.groups.get(path, {})
                 plan.customs.append(Custom(node, path, {k: self.stored.tensors[n] for k, n in group.items()}))
                 continue
-            for tensor, leaf in zip(reading.fits[i], reading.kept.get(i, node.leaves)):
+            for tensor, leaf in zip(reading.fits[i], reading.kept.get(i, node.leaves), strict=True):
                 n = last.get(id(leaf.handle))
                 if n is not None:
                     pairs[n] = None
@@ -176,7 +178,9 @@ class _Assembly:
                 last[id(leaf.handle)] = len(pairs)
                 pairs.append((tensor, leaf))
         if twice:
-            plan.notes.append(f"{twice} tensors belong to variables that are stored again later; those count.")
+            plan.notes.append(
+                f"{twice} tensors belong to variables that are stored again later, which counts."
+            )
             plan.pairs = [pair for pair in pairs if pair is not None]
         else:
             plan.pairs = pairs  # type: ignore[assignment]
@@ -188,7 +192,9 @@ class _Assembly:
             f"{c.path} holds {c.stored!r}, which by its place is {c.node.name!r} "
             f"and by its name {c.other.name!r} (at {other})"
         )
-        for tensor, leaf in zip(self.reading.fits[node.index], node.leaves):
+        for tensor, leaf in zip(
+            self.reading.fits[node.index], self.reading.kept.get(node.index, node.leaves), strict=True
+        ):
             self.plan.mismatched.append(Mismatch(leaf.path, tensor.name, why, leaf))
         if node.custom:
             self.plan.mismatched.append(Mismatch(node.name or node.cls, path, why, None))

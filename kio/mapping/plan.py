@@ -117,10 +117,11 @@ class Plan:
         """
         if self.ambiguous:
             raise MatchError(self.ambiguous, plan=self)
-        bad = (self.missing or self.mismatched) and not policy.misfits
-        bad = bad or (self.unexpected and not policy.unexpected)
-        bad = bad or (any(s.leaves for s in self.skipped) and not policy.skipped)
-        if bad:
+        if (
+            ((self.missing or self.mismatched) and not policy.misfits)
+            or (self.unexpected and not policy.unexpected)
+            or (any(s.leaves for s in self.skipped) and not policy.skipped)
+        ):
             raise MatchError(self.problem(policy), plan=self)
         return self
 
@@ -170,7 +171,8 @@ class Plan:
         rows = [(leaf.path, leaf.dtype, list(leaf.shape), t.name) for t, leaf in self.pairs]
         for custom in self.customs:
             what = custom.node.name or custom.node.cls
-            rows += [(f"{what} [own code]", t.dtype_name, list(t.shape), t.name) for t in custom.tensors.values()]
+            tensors = custom.tensors.values()
+            rows += [(f"{what} [own code]", t.dtype_name, list(t.shape), t.name) for t in tensors]
         width = min(max((len(r[0]) for r in rows), default=0), 60)
         lines = [f"{p:<{width}}  {d:<9} {s!s:<16} <- {shown(n)}" for p, d, s, n in rows]
         lines += [f"{leaf.path:<{width}}  missing" for leaf in self.missing]

@@ -73,7 +73,7 @@ class Reading:
         """Whether some object finds its variables elsewhere."""
         return any(
             mine != theirs and node.loads and (node.leaves or node.custom)
-            for node, mine, theirs in zip(self.tree.nodes, self.paths, other.paths)
+            for node, mine, theirs in zip(self.tree.nodes, self.paths, other.paths, strict=True)
         )
 
     @property

@@ -1,15 +1,15 @@
 """How each Keras writer turned the attribute graph into paths.  Data first, one walk after.
 
-| writer           | attributes                      | layers of a model           | containers                   |
-|------------------|---------------------------------|-----------------------------|------------------------------|
-| 2.12, 2.13       | ASCII                           | _layer_checkpoint_depend…,  | visited members advance the  |
-|                  |                                 | those with weights twice    | counter                      |
-| 2.14             | ASCII                           | the same                    | they do not                  |
-| 2.15, tf_keras   | ASCII, backwards                | layers                      | they do not                  |
-| 3.0.0, 3.0.1     | ASCII (``_x`` before ``a``)     | layers                      | they do, all from here on    |
-| 3.0.2            | private last                    | layers                      |                              |
-| 3.0.3 to 3.14    | layers first, private last      | layers                      | lists in lists are ignored   |
-| 3.15             | the same                        | layers                      | nested, sets are ignored     |
+| writer           | attributes                 | layers of a model     | containers                |
+|------------------|----------------------------|-----------------------|---------------------------|
+| 2.12, 2.13       | ASCII                      | under DEPENDENCIES,   | visited members advance   |
+|                  |                            | those with weights 2x | the counter               |
+| 2.14             | ASCII                      | under DEPENDENCIES    | they do not               |
+| 2.15, tf_keras   | ASCII, backwards           | under ``layers``      | they do not               |
+| 3.0.0, 3.0.1     | ASCII: ``_x`` before ``a`` | from here on, too     | they do, from here on     |
+| 3.0.2            | private last               |                       |                           |
+| 3.0.3 to 3.14    | layers first, private last |                       | lists in lists are left   |
+| 3.15             | the same                   |                       | nested; sets are left     |
 
 Members of a container are named by class in snake case with ``_1``, ``_2`` …, never by the
 layer's name.  An object is written under the first path that leads to it.

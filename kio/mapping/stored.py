@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Union
+from typing import Any
 
 from kio.raw.tensor import Tensor
 
-Rename = Union[Mapping[str, str], Callable[[str], str], None]
-Patterns = Union[str, Sequence[str], None]
+Rename = Mapping[str, str] | Callable[[str], str] | None
+Patterns = str | Sequence[str] | None
 Chooser = Callable[..., bool]
 
 
@@ -112,7 +112,9 @@ def chooser(include: Patterns, exclude: Patterns) -> Chooser | None:
 
     def hit(patterns: Any, spellings: tuple[str, ...]) -> bool:
         return any(
-            fnmatchcase(s, p) or s == p or s.startswith(p.rstrip("/") + "/") for p in patterns for s in spellings
+            fnmatchcase(s, p) or s == p or s.startswith(p.rstrip("/") + "/")
+            for p in patterns
+            for s in spellings
         )
 
     def choose(*spellings: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 
 class Leaf:
@@ -122,7 +122,7 @@ class Container:
         return f"Container({self.kind}, {len(self.items)} items)"
 
 
-Child = Union[Node, Container]
+Child = Node | Container
 
 
 @dataclass(slots=True)

@@ -1,1 +1,1 @@
-"""Live Keras models.  The only room that imports Keras, and only when it is asked to."""
+"""The only room that imports Keras: live models as trees, configurations, backends."""

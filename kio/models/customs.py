@@ -53,7 +53,7 @@ class Undo:
         for obj in objects:
             for variable in getattr(obj, "variables", None) or ():
                 self._targets.setdefault(id(variable), variable)
-            module = getattr(obj, "module", None)
+            module: Any = getattr(obj, "module", None)
             if hasattr(module, "state_dict") and hasattr(module, "load_state_dict"):
                 # A torch module's buffers are no Keras variables.
                 self._modules.append((module, {k: v.clone() for k, v in module.state_dict().items()}))

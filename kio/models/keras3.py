@@ -23,20 +23,18 @@ _PLAIN, _SAVEABLE, _LIST, _DICT, _SET = range(5)
 
 # Properties of Keras's own classes that compute tensors, shapes or settings: they cannot
 # return a saveable, and evaluating some of them is expensive (unpacking an int4 kernel).
-_PURE = frozenset(
-    "activation attention_axes batch_shape bias_constraint bias_initializer bias_regularizer "
-    "compiled_metrics compute_dtype data_format dilation_rate distribute_reduction_method "
-    "distribute_strategy dropout dtype dtype_policy embeddings filters input input_dtype "
-    "input_shape input_spec inputs iterations jit_compile kernel kernel_constraint "
-    "kernel_initializer kernel_regularizer kernel_size key_dim learning_rate losses "
-    "metrics_names metrics_variables name non_trainable_variables non_trainable_weights "
-    "num_heads output output_dtype output_shape output_size outputs padding path "
-    "quantization_mode recurrent_activation recurrent_constraint recurrent_dropout "
-    "recurrent_initializer recurrent_regularizer reset_after run_eagerly state_size states "
-    "strides supports_masking thresholds torch_params trainable trainable_variables "
-    "trainable_weights unit_forget_bias units use_bias value_dim variable_dtype "
-    "variable_serialization_spec variables weights".split()
-)
+_PURE_NAMES = """
+activation attention_axes batch_shape bias_constraint bias_initializer bias_regularizer compiled_metrics
+compute_dtype data_format dilation_rate distribute_reduction_method distribute_strategy dropout dtype
+dtype_policy embeddings filters input input_dtype input_shape input_spec inputs iterations jit_compile kernel
+kernel_constraint kernel_initializer kernel_regularizer kernel_size key_dim learning_rate losses metrics_names
+metrics_variables name non_trainable_variables non_trainable_weights num_heads output output_dtype
+output_shape output_size outputs padding path quantization_mode recurrent_activation recurrent_constraint
+recurrent_dropout recurrent_initializer recurrent_regularizer reset_after run_eagerly state_size states
+strides supports_masking thresholds torch_params trainable trainable_variables trainable_weights
+unit_forget_bias units use_bias value_dim variable_dtype variable_serialization_spec variables weights
+"""
+_PURE = frozenset(_PURE_NAMES.split())
 
 _FUNCTIONS = (
     types.FunctionType,
@@ -81,7 +79,7 @@ def _kind_of(obj: Any) -> str:
     from keras.src.models import Functional, Sequential
 
     names = ("Layer", "Optimizer", "Metric", "Loss")
-    classes = ((Sequential, "Sequential"), (Functional, "Functional"), *zip(_saveable(), names))
+    classes = ((Sequential, "Sequential"), (Functional, "Functional"), *zip(_saveable(), names, strict=True))
     return next(name for cls, name in classes if isinstance(obj, cls))
 
 
@@ -113,11 +111,11 @@ class _Class:
         self.skip = _skipset(self.kind)
         self.loader = own_variables.loader_of(cls)
         self.assets = hasattr(cls, "load_assets")
-        own_dir = getattr(cls.__dir__, "__module__", None) or getattr(cls.__dir__, "__objclass__", None)
-        self.modules = own_dir == "torch.nn.modules.module"
-        self.listed = (
-            not (self.modules or cls.__dir__ is object.__dir__)
-            or cls.__getattribute__ is not object.__getattribute__
+        own_dir: Any = cls.__dir__
+        own_get: Any = cls.__getattribute__
+        self.modules = getattr(own_dir, "__module__", None) == "torch.nn.modules.module"
+        self.listed = own_get is not object.__getattribute__ or not (
+            self.modules or own_dir is object.__dir__
         )
         self.evaluate: list[str] = []
         shadowed = set()
@@ -349,4 +347,3 @@ def tree(model: Any, objects_to_skip: Iterable[Any] = ()) -> Tree:
 
     backend = keras.backend.backend()
     return Tree(_Walk(objects_to_skip).run(model), f"Keras {keras.__version__} ({backend})")
-

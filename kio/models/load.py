@@ -1,9 +1,9 @@
 """From an opened checkpoint into a live model: match, check, move, hand over.
 
-    tree → LAYOUTS[layout].match → check            nothing has been touched so far
-    payload of objects with code of their own → their code, undone if anything raises
-    all other payload → into live memory, or arrays → backends.put
-    what remains (``after``), assets
+tree → LAYOUTS[layout].match → check            nothing has been touched so far
+payload of objects with code of their own → their code, undone if anything raises
+all other payload → into live memory, or arrays → backends.put
+what remains (``after``), assets
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kio.mapping import LAYOUTS
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, Plan, Skipped
 from kio.mapping.tree import Leaf
 from kio.models import assets, customs
-from kio.models.report import LoadReport
+from kio.models.report import LoadReport as LoadReport
 from kio.raw import transfer
 from kio.raw.tensor import Tensor
 
@@ -159,9 +159,13 @@ def load_model(
             source=checkpoint.name,
             hint="build the model in code and use kio.load_weights",
         )
+
+    def fill(model: Any) -> None:
+        load_weights(model, checkpoint, verify=verify, threads=threads, fresh=True)
+
     return loader.load_model(
         checkpoint.config,
-        lambda model: load_weights(model, checkpoint, verify=verify, threads=threads, fresh=True),
+        fill,
         custom_objects=custom_objects,
         compile=compile,
         safe_mode=safe_mode,

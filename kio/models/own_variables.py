@@ -26,23 +26,28 @@ _OPTIONAL = frozenset({"kernel_zero", "g_idx"})
 
 def loader_of(cls: type) -> Loader | None:
     """The function that describes the own variables of an instance, or None if it has none."""
-    load = getattr(cls, "load_own_variables", None)
+    load: Any = getattr(cls, "load_own_variables", None)
     if load is None:
         return None
     known = _known()
     check = getattr(cls, "_check_load_own_variables", None)
     if check is not None and check not in known.checks:
         return custom
-    return known.loaders.get(load, custom)
+    found: Loader = known.loaders.get(load, custom)
+    return found
 
 
 def _set_leaves(node: Node, variables: Sequence[Any]) -> None:
     leaves = []
-    for key, v in zip(_KEYS if len(variables) <= len(_KEYS) else map(str, range(len(variables))), variables):
+    for i, v in enumerate(variables):
+        key = _KEYS[i] if i < len(_KEYS) else str(i)
         try:
-            leaves.append(Leaf(key, v._path, v._name, v._shape, v._dtype, v, node))
+            path, name, shape, dtype = v._path, v._name, v._shape, v._dtype
         except AttributeError:
-            leaves.append(Leaf(key, v.path, v.name, tuple(v.shape), str(v.dtype), v, node))
+            path, name, shape, dtype = v.path, v.name, v.shape, str(v.dtype)
+        if type(shape) is not tuple:
+            shape = tuple(shape)
+        leaves.append(Leaf(key, path, name, shape, dtype, v, node))
     node.leaves = leaves
 
 
@@ -76,7 +81,8 @@ def optimizer(obj: Any, node: Node) -> None:
     variables = obj.variables
     node.expects = len(variables)
     node.built = bool(variables)
-    node.rivals = _rivals(type(obj))
+    cls: Any = type(obj)
+    node.rivals = _rivals(cls)
     _set_leaves(node, variables)
 
 
@@ -168,12 +174,12 @@ def _finish(obj: Any, flags: dict[str, bool], lora: tuple[str, ...]) -> None:
 
 
 @cache
-def _rivals(cls: type) -> frozenset[str]:
+def _rivals(cls: Any) -> frozenset[str]:
     """Default names of Keras's optimizers that are of another kind than this one."""
     import keras
 
-    names = set()
-    own = set()
+    names: set[str] = set()
+    own: set[str] = set()
     for other in vars(keras.optimizers).values():
         if not (isinstance(other, type) and issubclass(other, keras.optimizers.Optimizer)):
             continue
@@ -189,8 +195,7 @@ class _Known:
     """Keras's own classes and the functions above, by the function that Keras would call."""
 
     def __init__(self) -> None:
-        from keras import layers
-        from keras import optimizers
+        from keras import layers, optimizers, utils
 
         base_conv = layers.Conv1D.__mro__[1]
         table: list[tuple[Any, Loader]] = [
@@ -205,8 +210,8 @@ class _Known:
             (layers.TextVectorization, lookup),
             (layers.Layer, layer),
         ]
-        if hasattr(keras_utils(), "FeatureSpace"):
-            table.append((keras_utils().FeatureSpace, nothing))
+        if hasattr(utils, "FeatureSpace"):
+            table.append((utils.FeatureSpace, nothing))
         self.loaders: dict[Any, Loader] = {}
         for cls, loader in table:
             # A class that inherits Layer's own function is a plain layer.
@@ -216,12 +221,6 @@ class _Known:
             getattr(cls, "_check_load_own_variables", None)
             for cls in (layers.Layer, layers.Dense, layers.EinsumDense, layers.Embedding, base_conv)
         }
-
-
-def keras_utils() -> Any:
-    import keras
-
-    return keras.utils
 
 
 @cache

@@ -20,7 +20,7 @@ def number(model: Any, extra: Any = ()) -> None:
     for v in [*model.variables, *(getattr(model, "optimizer", None) or _NONE).variables, *extra]:
         seen.setdefault(id(v), v)
     for i, v in enumerate(seen.values()):
-        v.assign(np.full(v.shape, i % 120, v.dtype) if "int8" in v.dtype else np.full(v.shape, i + 1, v.dtype))
+        v.assign(np.full(v.shape, i % 120 if "int8" in v.dtype else i + 1, v.dtype))
 
 
 class _None:
@@ -66,7 +66,7 @@ class Propertied(Block):
         raise RuntimeError("not to be asked")
 
 
-_NAMES = ["a", "b", "enc", "zs", "main", "_p", "_zz", "Upper", "layer", "k9", "é", "_É", "blocks", "memo", "kernelx"]
+_NAMES = "a b enc zs main _p _zz Upper layer k9 é _É blocks memo kernelx".split()  # noqa: SIM905
 _LEAVES: list[Callable[[], Any]] = [
     lambda: _built(layers.Dense(2), (None, 2)),
     lambda: _built(layers.Dense(2), (None, 2)),
