@@ -44,7 +44,7 @@ class Shards:
     """
 
     tensors: dict[str, Tensor]
-    names_of: dict[str, str]
+    names_of: Callable[[], dict[str, str]]
     attributes: Callable[[str], Mapping[str, Any]]
     layout: str
     metadata: dict[str, Any]
@@ -114,15 +114,6 @@ class _Reader:
             self.add(name, self.read(name))
         stale = self.add_unlisted(listed)
         self.check_map()
-        names_of: dict[str, str] = {}
-        for weights in self.weights.values():
-            for path, name in weights.names_of.items():
-                if names_of.setdefault(path, name) != name:
-                    raise self.corrupt(
-                        f"name of {path}: expected one over all shards, found {names_of[path]!r} "
-                        f"and {name!r}",
-                        "these shards are of different saves",
-                    )
         metadata: dict[str, Any] = {"total_size": self.total, "shards": list(self.weights)}
         if stale:
             metadata["stale_shards"] = stale
@@ -132,7 +123,7 @@ class _Reader:
             metadata["unlisted_tensors"] = unlisted
         layouts = {weights.layout for weights in self.weights.values()}
         layout = "keras_paths" if "keras_paths" in layouts or not layouts else "flat"
-        return Shards(self.tensors, names_of, self.attributes, layout, metadata, self.sources)
+        return Shards(self.tensors, self.names_of, self.attributes, layout, metadata, self.sources)
 
     def listed(self) -> list[str]:
         """Names of the shards in the map, in order of their numbers."""
@@ -229,6 +220,17 @@ class _Reader:
                 raise self.corrupt(
                     f"weight_map[{key[:200]!r}]: expected variables in {', '.join(names)[:200]}, found none"
                 )
+
+    def names_of(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for weights in self.weights.values():
+            for path, name in weights.names_of().items():
+                if found.setdefault(path, name) != name:
+                    raise self.corrupt(
+                        f"name of {path}: expected one over all shards, found {found[path]!r} and {name!r}",
+                        "these shards are of different saves",
+                    )
+        return found
 
     def attributes(self, path: str) -> Mapping[str, Any]:
         found: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.containers import hdf5
-from kio.errors import UnsupportedError
+from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.probe import Probe
 from kio.raw.tensor import Tensor
@@ -28,14 +28,15 @@ class Weights:
 
     Attributes:
         tensors: By path.
-        names_of: The stored layer name, by path of the ``vars`` group.
+        names_of: Gives the stored layer name, by path of the ``vars`` group.
         attributes: Attributes of the object at a path.
-        metadata: Text attributes of the root; ``separator`` if names hold literal backslashes.
+        metadata: Text attributes of the root; ``separator`` if names hold literal backslashes;
+            ``group_aliases``, second paths of groups.
         layout: ``keras_paths``, or ``flat`` without any ``vars`` group.
     """
 
     tensors: Mapping[str, Tensor]
-    names_of: Mapping[str, str]
+    names_of: Callable[[], dict[str, str]]
     attributes: Callable[[str], Mapping[str, Any]]
     metadata: dict[str, Any]
     layout: str
@@ -55,11 +56,13 @@ def refuse_links(file: hdf5.File, source_name: str) -> None:
         UnsupportedError: naming path and kind of the first.
     """
     for path, kind in file.refused.items():
-        raise UnsupportedError(
-            f"HDF5 link {path!r}: expected a hard link, found {kind}",
-            source=source_name,
-            hint="kio follows no links to other places or files; copy the data into this file",
-        )
+        # A datatype with a name of its own holds no data and leads nowhere.
+        if kind != "named datatype":
+            raise UnsupportedError(
+                f"HDF5 link {shown(path)}: expected a hard link, found {kind}",
+                source=source_name,
+                hint="kio follows no links to other places or files; copy the data into this file",
+            )
 
 
 def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
@@ -71,31 +74,44 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
     """
     refuse_links(file, source_name)
     index = file.tensors
-    for path, value in file.attribute_of_all("dtype").items():
-        if text_of(value) == "bfloat16" and path in index and index[path].dtype_name == "opaque2":
-            index.set_dtype(path, "bfloat16")
+    if any(index.dtype_name_of(path) == "opaque2" for path in index):
+        for path, value in file.attribute_of_all("dtype").items():
+            if text_of(value) == "bfloat16" and path in index and index.dtype_name_of(path) == "opaque2":
+                index.set_dtype(path, "bfloat16")
     prefix = group + "/" if group else ""
-    names_of = {
-        path.removeprefix(prefix): text_of(value) or ""
-        for path, value in file.attribute_of_all("name").items()
-        if path.startswith(prefix) and (path == "vars" or path.endswith("/vars"))
-    }
+
+    def names_of() -> dict[str, str]:
+        found = file.attribute_of_all("name")
+        return {
+            path.removeprefix(prefix): text
+            for path, value in found.items()
+            if path.startswith(prefix)
+            and f"/{path}".endswith("/vars")
+            and (text := text_of(value)) is not None
+        }
 
     def attributes(path: str) -> Mapping[str, Any]:
         return file.attributes(prefix + path if path else group)
 
     tensors: Mapping[str, Tensor] = index
     if file.aliases or prefix:
-        tensors = {path: index[path] for path in index}
-        tensors.update({path: index[real] for path, real in file.aliases.items() if real in index})
-        tensors = {path[len(prefix) :]: t for path, t in tensors.items() if path.startswith(prefix)}
+        reals = {path: path for path in index} | {
+            a: real for a, real in file.aliases.items() if real in index
+        }
+        tensors = {
+            path[len(prefix) :]: index[real] for path, real in reals.items() if path.startswith(prefix)
+        }
     metadata: dict[str, Any] = {key: text_of(value) for key, value in attributes("").items()}
     metadata = {key: value for key, value in metadata.items() if value is not None}
-    if any("\\" in path for path in tensors):
+    twins = {path: real for path, real in file.aliases.items() if real not in index}
+    if twins:
+        # A second hard link to a group: its variables are listed under the first path only.
+        metadata["group_aliases"] = twins
+    if "\\" in "/".join(tensors):
         # TensorFlow on Windows joined paths with backslashes; names stay as they are.
         metadata["separator"] = "\\"
-    keras = any(path.startswith("vars/") or "/vars/" in path for path in tensors)
-    keras = keras or any(path == "vars" or path.endswith("/vars") for path in file.groups)
+    keras = any("/vars/" in f"/{path}" for path in tensors)
+    keras = keras or any(f"/{path}".endswith("/vars") for path in file.groups)
     return Weights(tensors, names_of, attributes, metadata, "keras_paths" if keras else "flat")
 
 

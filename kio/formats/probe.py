@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from kio.checkpoint import Members
 from kio.containers import hdf5, json_text, zip
 from kio.containers.folder import Folder
-from kio.errors import FormatError, UnknownFormatError
+from kio.errors import FormatError, UnknownFormatError, UnsupportedError, shown
 from kio.limits import DEFAULT, Limits
 from kio.raw.source import Source
 
@@ -93,7 +93,13 @@ class Probe:
         if self.container == "zip":
             _ = self.archive
         elif self.container == "hdf5":
-            _ = self.hdf5
+            file = self.known(self.hdf5)
+            if self.group and self.group not in file.groups:
+                raise UnsupportedError(
+                    f"HDF5 group: expected a path of hard links, found {shown(self.group)}",
+                    source=self.name,
+                    hint="pass the group by its first path in the file",
+                )
         elif self.container == "json":
             _ = self.json
         elif self.container == "folder":

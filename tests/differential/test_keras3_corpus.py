@@ -35,7 +35,7 @@ def spec(folder):
     return json.loads((folder / "expected.json").read_text())
 
 
-@pytest.mark.parametrize("folder, name", files())
+@pytest.mark.parametrize("folder, name", list(files()))
 def test_tensors(folder, name):
     """Names, dtypes, shapes and bytes are those that h5py saw when the file was made."""
     expected = spec(folder)["files"][name]
