@@ -85,6 +85,13 @@ def model_from_config(
         ) from error
 
 
+def model_from_json(
+    text: str | bytes, custom_objects: Mapping[str, Any] | None = None, *, safe_mode: bool = True
+) -> Any:
+    """Build a model, with fresh weights, from what ``model.to_json`` wrote."""
+    return model_from_config(text, custom_objects, safe_mode=safe_mode)
+
+
 def parse_config(text: str | bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
     """Parse the JSON of a configuration strictly.
 
@@ -104,6 +111,13 @@ def parse_config(text: str | bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
             text = text.decode("utf-8")
         if text.startswith("\ufeff"):
             raise CorruptError("model config: expected JSON in UTF-8, found a byte order mark")
+        # Before any object is made: each value but the first follows one of these.
+        marks = sum(map(text.count, "[{,:"))
+        if marks > 2 * limits.config_nodes:
+            raise LimitError(
+                f"model config: expected at most {limits.config_nodes} values, found about {marks // 2}",
+                hint="raise kio.Limits(config_nodes=…)",
+            )
         tree = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
         # Only an escape can spell half a character in valid UTF-8.
         (json.dumps(tree, ensure_ascii=False) if _SURROGATE.search(text) else text).encode("utf-8")

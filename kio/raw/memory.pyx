@@ -1,0 +1,93 @@
+"""Where decoded tensors live: aligned, huge-page advised, a few allocations for many.
+
+Fresh memory is paid for page by page as it is first touched, and that, not the copy,
+is what a load costs (first touch 2.7 GB/s with 4 KiB pages, 12 with 2 MiB pages,
+memcpy 14.6: benchmarks/roofline.py).  So tensors share slabs that are asked to be
+huge pages.  Slabs are kept small enough that one surviving array pins little.
+"""
+
+import numpy as np
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint64_t, uintptr_t
+
+from kio.raw.platform cimport kio_advise_huge, kio_release, kio_reserve
+
+cdef enum:
+    ALIGN = 64                  # a cache line, and what jax needs to use a buffer as it is
+    HUGE = 2 << 20
+    SLAB = 32 << 20             # tensors share slabs of this size; larger ones get their own
+
+
+cdef class Slab:
+    """Zeroed memory that takes no room until it is touched; supports the buffer protocol."""
+    cdef char *address
+    cdef void *mapped
+    cdef size_t nmapped
+    cdef Py_ssize_t nbytes[1]
+    cdef Py_ssize_t stride[1]
+
+    def __cinit__(self, size_t nbytes):
+        cdef size_t spare = HUGE if nbytes >= HUGE else 0
+        self.nbytes[0] = nbytes
+        self.stride[0] = 1
+        self.nmapped = nbytes + spare
+        self.mapped = kio_reserve(self.nmapped or 1)
+        if self.mapped == NULL:
+            raise MemoryError(f"{nbytes} bytes for tensors")
+        self.address = <char *>self.mapped
+        if spare:
+            # Only whole, aligned 2 MiB pieces can become huge pages.
+            self.address += (HUGE - (<uintptr_t>self.mapped & (HUGE - 1))) & (HUGE - 1)
+            kio_advise_huge(self.address, nbytes)
+
+    def __dealloc__(self):
+        if self.mapped != NULL:
+            kio_release(self.mapped, self.nmapped or 1)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        view.buf = self.address
+        view.obj = self
+        view.len = self.nbytes[0]
+        view.readonly = 0
+        view.itemsize = 1
+        view.format = "B"
+        view.ndim = 1
+        view.shape = self.nbytes
+        view.strides = self.stride
+        view.suboffsets = NULL
+        view.internal = NULL
+
+
+def allocate(tensors):
+    """Uninitialised arrays for tensors, in their dtype (native byte order) and shape.
+
+    Args:
+        tensors: Sequence of ``Tensor``.
+    Returns:
+        A list of C-contiguous arrays, each 64-byte aligned.  Memory is taken only as it
+        is filled; each slab lives as long as the last array in it.
+    """
+    cdef size_t total = 0, at = 0, n
+    cdef list out = [], waiting = []
+    cdef Slab slab
+    sizes = [tensor.nbytes for tensor in tensors]
+    remaining = sum([(n + ALIGN - 1) // ALIGN * ALIGN for n in sizes if n < SLAB])
+    slab = None
+    at = total = 0
+    for tensor, nbytes in zip(tensors, sizes):
+        n = (nbytes + ALIGN - 1) // ALIGN * ALIGN
+        dtype = tensor.dtype if tensor.dtype.isnative else tensor.dtype.newbyteorder("=")
+        if n == 0:
+            out.append(np.empty(tensor.shape, dtype))
+            continue
+        if n >= SLAB:
+            out.append(np.ndarray(tensor.shape, dtype, Slab(n)))
+            continue
+        if slab is None or n > total - at:
+            total = max(min(<size_t>SLAB, <size_t>remaining), n)
+            slab, at = Slab(total), 0
+        out.append(np.ndarray(tensor.shape, dtype, slab, at))
+        at += n
+        remaining -= n
+    return out

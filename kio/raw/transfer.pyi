@@ -1,0 +1,34 @@
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from kio.raw.tensor import Tensor
+
+def default_threads(nbytes: int, scratch: int = 0) -> int: ...
+def read(
+    tensors: Iterable[Tensor],
+    *,
+    into: Sequence[Any] | None = None,
+    threads: int | None = None,
+    verify: bool | None = None,
+    fresh: bool = False,
+) -> list[Any]: ...
+def check(tensors: Iterable[Tensor], *, threads: int | None = None, verify: bool | None = True) -> None: ...
+def fragile(tensors: Iterable[Tensor], *, verify: bool | None = None) -> bool: ...
+def read_box(
+    tensor: Tensor,
+    start: Sequence[int],
+    box: Sequence[int],
+    *,
+    into: npt.NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> npt.NDArray[Any]: ...
+def read_slice(tensor: Tensor, key: Any) -> npt.NDArray[Any]: ...
+def stream(
+    tensors: Iterable[Tensor],
+    *,
+    budget: int = ...,
+    threads: int | None = None,
+    verify: bool = False,
+) -> Iterator[tuple[Tensor, npt.NDArray[Any]]]: ...

@@ -1,0 +1,900 @@
+"""transfer: the one module that moves tensor bytes.
+
+What is asked for becomes *items* (a run of stored bytes and where it goes), items sorted
+by their place in the file become *jobs*, and threads without the GIL work the jobs off in
+file order:
+
+    DIRECT   pread into the destination itself, in blocks
+    WINDOW   one read for many small neighbours, then a copy to each destination
+    CHUNK    read, check, undo codecs, place
+
+Where a source has a checksum over all of it (a zip member's CRC-32) and it is to be
+verified, jobs cover every byte of it in order, gaps included; each job sums its part
+while the bytes are still in the cache, and the parts are combined at the end.
+"""
+
+import os
+import threading
+
+import numpy as np
+
+from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError
+from kio.raw.memory import allocate
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pythread cimport (
+    PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
+    PyThread_type_lock, WAIT_LOCK,
+)
+from libc.errno cimport errno
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.string cimport memcpy
+
+from kio.raw cimport codecs, kernels
+from kio.raw.codecs cimport MAX_CODECS, Step
+from kio.raw.kernels cimport KIO_CHECKSUM, KIO_CORRUPT, KIO_LIMIT, KIO_OK, KIO_TRUNCATED
+from kio.raw.platform cimport kio_advise_huge, kio_pread
+from kio.raw.source cimport Descriptor, Source
+from kio.raw.tensor cimport Extent, Tensor
+
+cdef enum:
+    BLOCK = 4 << 20        # one DIRECT job: large enough to amortise, small enough to share out
+    HOT = 512 << 10        # read and sum in pieces of this size, so that the sum hits the cache
+    SMALL = 256 << 10      # runs up to this size may share a window
+    WIN = 1 << 20          # one window
+    NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
+    RANK = 32
+
+cdef enum Kind:
+    DIRECT
+    WINDOW
+    CHUNK
+
+# Beyond enum kio_status: what a job may end with.
+cdef enum Outcome:
+    OS_ERROR = 100         # errno in Job.number
+    SHORT                  # the file ended; bytes read in Job.number
+    NO_MEMORY
+    WRONG_SIZE             # decoded bytes in Job.number
+    RAISED                 # a Python exception, kept in Run.raised
+
+cdef struct Origin:        # one file or buffer
+    int fd
+    const uint8_t *memory  # byte 0, or NULL
+
+cdef struct Item:
+    uint64_t offset        # in the origin
+    uint64_t nbytes
+    uint8_t *dst           # NULL: read and check only
+    int32_t origin
+    int32_t tensor         # which of those asked for
+    int32_t chunk          # row of the chunk table, -1 for a plain run
+    uint32_t swap          # element size to reverse, 0 for none
+
+cdef struct Piece:         # part of a window
+    uint64_t at
+    uint64_t nbytes
+    uint8_t *dst
+    uint32_t swap
+
+cdef struct Chunk:
+    Step steps[MAX_CODECS]
+    int nsteps
+    uint32_t itemsize
+    uint32_t rank
+    size_t dims            # in Run.dims: dst shape, dst start, chunk shape, src start, box
+    size_t nbytes          # decoded
+    size_t run_at          # where the chunk is one run of the destination: its byte,
+    size_t run_nbytes      # and length; else 0
+    uint8_t *dst
+
+cdef struct Job:
+    uint64_t offset
+    uint64_t nbytes
+    uint8_t *dst
+    size_t first           # WINDOW: first piece
+    size_t npieces
+    int32_t origin
+    int32_t tensor
+    int32_t chunk
+    uint32_t swap
+    uint32_t crc           # of the bytes as stored
+    Kind kind
+    bint summed            # crc is wanted
+    int outcome
+    uint64_t number
+
+
+cdef int grow(void **p, size_t *cap, size_t wanted, size_t itemsize) except -1:
+    cdef size_t n = cap[0]
+    cdef void *q
+    if wanted <= n:
+        return 0
+    n = max(n * 2, wanted, <size_t>64)
+    q = realloc(p[0], n * itemsize)
+    if q == NULL:
+        raise MemoryError()
+    p[0] = q
+    cap[0] = n
+    return 0
+
+
+cdef int by_place(const void *a, const void *b) noexcept nogil:
+    cdef const Item *x = <const Item *>a
+    cdef const Item *y = <const Item *>b
+    if x.origin != y.origin:
+        return 1 if x.origin > y.origin else -1
+    return (x.offset > y.offset) - (x.offset < y.offset)
+
+
+cdef class Run:
+    """One call's items, jobs and threads."""
+    cdef list tensors            # for messages
+    cdef list sources            # of each origin: any Source on it
+    cdef dict origin_of          # key -> origin number
+    cdef list keep               # destinations, until the run ends
+    cdef Origin *origins
+    cdef Item *items
+    cdef Piece *pieces
+    cdef Chunk *chunks
+    cdef Job *jobs
+    cdef uint64_t *dims
+    cdef size_t norigins, cap_origins, nitems, cap_items, npieces, cap_pieces
+    cdef size_t nchunks, cap_chunks, njobs, cap_jobs, ndims, cap_dims
+    cdef size_t scratch          # bytes of one chunk buffer
+    cdef uint64_t total          # bytes to read
+    cdef PyThread_type_lock lock
+    cdef size_t next_job
+    cdef ssize_t failed          # first failing job, -1
+    cdef bint stop
+    cdef object raised
+    # the window being built
+    cdef bint open
+    cdef Job window
+
+    def __cinit__(self):
+        self.tensors, self.sources, self.origin_of, self.keep = [], [], {}, []
+        self.failed = -1
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.origins)
+        free(self.items)
+        free(self.pieces)
+        free(self.chunks)
+        free(self.jobs)
+        free(self.dims)
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    # ---- what is asked for -> items
+
+    cdef int32_t origin(self, Source source) except -1:
+        key = id(source.descriptor) if source.descriptor is not None else id(source.owner)
+        number = self.origin_of.get(key)
+        if number is None:
+            grow(<void **>&self.origins, &self.cap_origins, self.norigins + 1, sizeof(Origin))
+            number = self.norigins
+            self.origins[number].fd = -1 if source.descriptor is None else source.descriptor.fd
+            # A window's memory pointer and base move together.
+            self.origins[number].memory = NULL if source.memory == NULL else source.memory - source.base
+            self.origin_of[key] = number
+            self.sources.append(source)
+            self.norigins += 1
+        return number
+
+    cdef Item *item(self, Source source, uint64_t offset, uint64_t nbytes, uint8_t *dst) except NULL:
+        cdef Item *it
+        grow(<void **>&self.items, &self.cap_items, self.nitems + 1, sizeof(Item))
+        it = self.items + self.nitems
+        it.offset, it.nbytes, it.dst = source.base + offset, nbytes, dst
+        it.origin = self.origin(source)
+        it.tensor, it.chunk, it.swap = <int32_t>len(self.tensors) - 1, -1, 0
+        self.nitems += 1
+        return it
+
+    cdef int want(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1:
+        """Ask for a tensor, or for a box of it; dst NULL only checks what is stored."""
+        cdef Item *it
+        if tensor.problem is not None:
+            raise CorruptError(f"tensor data: {tensor.problem}", tensor=tensor.name,
+                               source=None if tensor.source is None else tensor.source.name)
+        self.tensors.append(tensor)
+        if tensor.nelems == 0 or (box is not None and 0 in box):
+            return 0
+        if tensor.plain:
+            if box is None:
+                it = self.item(tensor.source, tensor.offset, tensor.nbytes, dst)
+                it.swap = swap_of(tensor)
+            else:
+                self.want_rows(tensor, dst, start, box)
+            return 0
+        for extent in tensor.extents:
+            self.want_chunk(tensor, extent, dst, start, box)
+        return 0
+
+    cdef int want_rows(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1:
+        """A box of a plain tensor: one item a contiguous run."""
+        cdef uint64_t index[RANK]
+        cdef uint64_t run, at, done = 0
+        cdef int d, inner = len(box)
+        cdef Item *it
+        # Dimensions from the last that are taken whole join the run.
+        while inner and start[inner - 1] == 0 and box[inner - 1] == tensor.shape[inner - 1]:
+            inner -= 1
+        run = tensor.itemsize
+        for d in range(max(inner - 1, 0), len(box)):
+            run *= box[d]
+        for d in range(RANK):
+            index[d] = 0
+        while True:
+            at = 0
+            for d in range(len(box)):
+                at = at * <uint64_t>tensor.shape[d] + <uint64_t>start[d] + (index[d] if d < inner - 1 else 0)
+            it = self.item(tensor.source, tensor.offset + at * tensor.itemsize, run, dst + done)
+            it.swap = swap_of(tensor)
+            done += run
+            d = inner - 2
+            while d >= 0:
+                index[d] += 1
+                if index[d] < <uint64_t>box[d]:
+                    break
+                index[d] = 0
+                d -= 1
+            if d < 0:
+                return 0
+
+    cdef int want_chunk(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1:
+        cdef Chunk *chunk
+        cdef Item *it
+        cdef uint64_t *dims
+        cdef uint64_t first, last, lo, n
+        cdef unsigned d, rank = len(tensor.shape)
+        cdef bint whole = True
+        grow(<void **>&self.chunks, &self.cap_chunks, self.nchunks + 1, sizeof(Chunk))
+        grow(<void **>&self.dims, &self.cap_dims, self.ndims + 5 * rank, sizeof(uint64_t))
+        chunk = self.chunks + self.nchunks
+        dims = self.dims + self.ndims
+        chunk.nsteps = codecs.steps_of(extent.codecs, chunk.steps, tensor.name)
+        chunk.itemsize, chunk.rank, chunk.dst, chunk.dims = tensor.itemsize, rank, dst, self.ndims
+        chunk.nbytes = tensor.itemsize
+        chunk.run_at = chunk.run_nbytes = 0
+        n = tensor.itemsize
+        for d in range(rank):
+            first = 0 if extent.start is None else extent.start[d]
+            last = min(first + <uint64_t>(extent.chunk or tensor.shape)[d], <uint64_t>tensor.shape[d])
+            dims[2 * rank + d] = (extent.chunk or tensor.shape)[d]
+            chunk.nbytes *= dims[2 * rank + d]
+            dims[d] = tensor.shape[d] if box is None else box[d]
+            lo = 0 if box is None else start[d]
+            if box is not None:
+                last = min(last, lo + <uint64_t>box[d])
+            if last <= max(first, lo):
+                return 0             # outside the box
+            dims[rank + d] = max(first, lo) - lo
+            dims[3 * rank + d] = max(first, lo) - first
+            dims[4 * rank + d] = last - max(first, lo)
+            n *= dims[4 * rank + d]
+            if dims[3 * rank + d] or (d and (dims[4 * rank + d] != dims[2 * rank + d]
+                                             or dims[2 * rank + d] != dims[d])):
+                whole = False
+            chunk.run_at = chunk.run_at * dims[d] + dims[rank + d]
+        chunk.run_at *= tensor.itemsize
+        if whole:
+            chunk.run_nbytes = n
+        it = self.item(extent.source, extent.offset, extent.nbytes, dst)
+        it.chunk, it.swap = <int32_t>self.nchunks, swap_of(tensor)
+        self.scratch = max(self.scratch, chunk.nbytes + codecs.slack(chunk.steps, chunk.nsteps),
+                           extent.nbytes)
+        self.nchunks += 1
+        self.ndims += 5 * rank
+        return 0
+
+    # ---- items -> jobs
+
+    cdef Job *job(self, Kind kind, int32_t origin, uint64_t offset, uint64_t nbytes) except NULL:
+        cdef Job *job
+        grow(<void **>&self.jobs, &self.cap_jobs, self.njobs + 1, sizeof(Job))
+        job = self.jobs + self.njobs
+        job.kind, job.origin, job.offset, job.nbytes = kind, origin, offset, nbytes
+        job.dst, job.first, job.npieces, job.tensor, job.chunk = NULL, 0, 0, -1, -1
+        job.swap, job.crc, job.summed, job.outcome, job.number = 0, 0, False, 0, 0
+        self.njobs += 1
+        self.total += nbytes
+        return job
+
+    cdef int flush(self) except -1:
+        """End the window being built."""
+        cdef Job *job
+        cdef Piece *piece
+        if not self.open:
+            return 0
+        self.open = False
+        job = self.job(WINDOW, self.window.origin, self.window.offset, self.window.nbytes)
+        job.first, job.npieces = self.window.first, self.window.npieces
+        job.tensor, job.summed = self.window.tensor, self.window.summed
+        if job.npieces == 1:
+            piece = self.pieces + job.first
+            if piece.nbytes == job.nbytes and piece.dst != NULL:
+                job.kind, job.dst, job.swap = DIRECT, piece.dst, piece.swap
+        return 0
+
+    cdef int extend(self, int32_t origin, uint64_t offset, uint64_t nbytes, bint summed, uint64_t near) except -1:
+        """Make the open window end at offset + nbytes (at most WIN long), or open another."""
+        cdef uint64_t end
+        if self.open:
+            end = self.window.offset + self.window.nbytes
+            if (self.window.origin == origin and self.window.summed == summed and end <= offset
+                    and offset - end <= near and offset + nbytes - self.window.offset <= WIN):
+                self.window.nbytes = offset + nbytes - self.window.offset
+                return 0
+            self.flush()
+        self.open = True
+        self.window.origin, self.window.offset, self.window.nbytes = origin, offset, nbytes
+        self.window.first, self.window.npieces = self.npieces, 0
+        self.window.summed, self.window.tensor = summed, -1
+        return 0
+
+    cdef int cover(self, int32_t origin, uint64_t offset, uint64_t end) except -1:
+        """Jobs that only sum the bytes [offset, end)."""
+        cdef uint64_t n
+        while offset < end:
+            n = min(end - offset, <uint64_t>WIN)
+            if self.open and self.window.offset + WIN > offset:
+                n = min(n, self.window.offset + WIN - offset)
+            self.extend(origin, offset, n, True, 0)
+            offset += n
+        return 0
+
+    cdef int emit(self, const Item *it, bint summed) except -1:
+        """Jobs for one item."""
+        cdef Job *job
+        cdef Piece *piece
+        cdef uint64_t at = 0, n
+        if it.chunk < 0 and it.nbytes <= SMALL:
+            self.extend(it.origin, it.offset, it.nbytes, summed, 0 if summed else NEAR)
+            grow(<void **>&self.pieces, &self.cap_pieces, self.npieces + 1, sizeof(Piece))
+            piece = self.pieces + self.npieces
+            piece.at, piece.nbytes = it.offset - self.window.offset, it.nbytes
+            piece.dst, piece.swap = it.dst, it.swap
+            self.npieces += 1
+            self.window.npieces += 1
+            self.window.tensor = it.tensor
+            return 0
+        self.flush()
+        if it.chunk >= 0:
+            job = self.job(CHUNK, it.origin, it.offset, it.nbytes)
+            job.chunk, job.tensor, job.swap, job.summed = it.chunk, it.tensor, it.swap, summed
+            return 0
+        while at < it.nbytes:
+            n = min(it.nbytes - at, <uint64_t>(WIN if it.dst == NULL else BLOCK))
+            job = self.job(WINDOW if it.dst == NULL else DIRECT, it.origin, it.offset + at, n)
+            job.dst = NULL if it.dst == NULL else it.dst + at
+            job.tensor, job.swap, job.summed = it.tensor, it.swap, summed
+            at += n
+        return 0
+
+    cdef list plan(self, regions):
+        """Jobs for all items; regions are the checked sources to cover whole.
+
+        Returns [(source, first job, last job + 1)] for the regions that could be covered on
+        the way; the others (an item asked for twice, say) come as (source, None, None).
+        """
+        cdef size_t i = 0, r = 0, first
+        cdef uint64_t at, end
+        cdef int32_t origin
+        cdef bint tangled
+        cdef Source source
+        places = sorted([(self.origin(s), (<Source>s).base, n, s) for n, s in enumerate(regions)])
+        out = []
+        qsort(self.items, self.nitems, sizeof(Item), &by_place)
+        for origin, at, _, source in places:
+            end = at + source.nbytes
+            while i < self.nitems and (self.items[i].origin < origin or
+                                       (self.items[i].origin == origin and self.items[i].offset < at)):
+                self.emit(self.items + i, False)
+                i += 1
+            self.flush()
+            first, r, tangled = self.njobs, i, False
+            begin = at
+            while r < self.nitems and self.items[r].origin == origin and self.items[r].offset < end:
+                tangled = tangled or self.items[r].offset < at or \
+                    self.items[r].offset + self.items[r].nbytes > end
+                at = self.items[r].offset + self.items[r].nbytes
+                r += 1
+            if tangled:
+                out.append((source, None, None))
+                continue
+            at = begin
+            while i < r:
+                self.cover(origin, at, self.items[i].offset)
+                self.emit(self.items + i, True)
+                at = self.items[i].offset + self.items[i].nbytes
+                i += 1
+            self.cover(origin, at, end)
+            self.flush()
+            out.append((source, first, self.njobs))
+        while i < self.nitems:
+            self.emit(self.items + i, False)
+            i += 1
+        self.flush()
+        return out
+
+    # ---- jobs -> bytes
+
+    cdef int fetch(self, Job *job, uint8_t *dst, uint64_t offset, size_t nbytes) noexcept nogil:
+        """Read exactly nbytes of the job's origin; 0, or an Outcome with job.number set."""
+        cdef Origin *origin = self.origins + job.origin
+        cdef size_t have = 0
+        cdef ssize_t got
+        if origin.memory != NULL:
+            memcpy(dst, origin.memory + offset, nbytes)
+            return 0
+        if origin.fd < 0:
+            with gil:
+                return self.fetch_slowly(job, dst, offset, nbytes)
+        while have < nbytes:
+            got = kio_pread(origin.fd, dst + have, nbytes - have, offset + have)
+            if got < 0:
+                job.number = errno
+                return OS_ERROR
+            if got == 0:
+                job.number = have
+                return SHORT
+            have += got
+        return 0
+
+    cdef int fetch_slowly(self, Job *job, uint8_t *dst, uint64_t offset, size_t nbytes) noexcept:
+        cdef Source source
+        try:
+            source = self.sources[job.origin]
+            source.fill(dst, offset - source.base, nbytes)
+            return 0
+        except BaseException as e:
+            self.raised = e
+            return RAISED
+
+    cdef int direct(self, Job *job) noexcept nogil:
+        cdef uint64_t at = 0, n
+        cdef int outcome
+        cdef const uint8_t *memory = self.origins[job.origin].memory
+        while at < job.nbytes:
+            n = min(job.nbytes - at, <uint64_t>HOT) if job.summed or job.swap else job.nbytes
+            if job.summed and memory != NULL:
+                job.crc = kernels.crc32_copy(job.crc, job.dst + at, memory + job.offset + at, n)
+            else:
+                outcome = self.fetch(job, job.dst + at, job.offset + at, n)
+                if outcome:
+                    return outcome
+                if job.summed:
+                    job.crc = kernels.crc32(job.crc, job.dst + at, n)
+            if job.swap:
+                kernels.swap(job.dst + at, job.dst + at, n // job.swap, job.swap)
+            at += n
+        return 0
+
+    cdef int windowed(self, Job *job, uint8_t *scratch) noexcept nogil:
+        cdef const uint8_t *bytes = scratch
+        cdef size_t i
+        cdef int outcome
+        cdef Piece *piece
+        if self.origins[job.origin].memory != NULL:
+            bytes = self.origins[job.origin].memory + job.offset
+        else:
+            outcome = self.fetch(job, scratch, job.offset, job.nbytes)
+            if outcome:
+                return outcome
+        if job.summed:
+            job.crc = kernels.crc32(0, bytes, job.nbytes)
+        for i in range(job.first, job.first + job.npieces):
+            piece = self.pieces + i
+            if piece.dst == NULL:
+                continue
+            if piece.swap:
+                kernels.swap(piece.dst, bytes + piece.at, piece.nbytes // piece.swap, piece.swap)
+            else:
+                memcpy(piece.dst, bytes + piece.at, piece.nbytes)
+        return 0
+
+    cdef int decode(self, Job *job, uint8_t *a, uint8_t *b) noexcept nogil:
+        """CHUNK: bytes go back and forth between the scratch buffers a and b, codec by codec."""
+        cdef Chunk *chunk = self.chunks + job.chunk
+        cdef const uint8_t *now
+        cdef uint8_t *to
+        cdef size_t n = job.nbytes, got = 0, room
+        cdef int i, outcome
+        # The last step may write where the bytes belong.
+        cdef uint8_t *home = NULL
+        cdef uint64_t *dims = self.dims + chunk.dims
+        if chunk.dst != NULL and chunk.run_nbytes == chunk.nbytes:
+            home = chunk.dst + chunk.run_at
+        if chunk.nsteps == 0 and home != NULL:
+            a = home
+        if self.origins[job.origin].memory != NULL and a != home:
+            now = self.origins[job.origin].memory + job.offset
+        else:
+            outcome = self.fetch(job, a, job.offset, n)
+            if outcome:
+                return outcome
+            now = a
+        if job.summed:
+            job.crc = kernels.crc32(0, now, n)
+        for i in range(chunk.nsteps):
+            if codecs.in_place(&chunk.steps[i]):
+                to, room = NULL, 0
+            elif home != NULL and i == chunk.nsteps - 1:
+                to, room = home, chunk.nbytes
+            else:
+                to = b if now == a else a
+                room = chunk.nbytes + codecs.slack(&chunk.steps[i + 1], chunk.nsteps - i - 1)
+            outcome = codecs.undo(&chunk.steps[i], to, room, now, n, &got)
+            if outcome:
+                return outcome
+            n = got
+            if to != NULL:
+                now = to
+        if n != chunk.nbytes:
+            job.number = n
+            return WRONG_SIZE
+        if chunk.dst == NULL:
+            return 0
+        if home != NULL:
+            if now != home:
+                memcpy(home, now, n)
+            if job.swap:
+                kernels.swap(home, home, n // job.swap, job.swap)
+            return 0
+        if job.swap:
+            to = b if now == a else a
+            kernels.swap(to, now, n // job.swap, job.swap)
+            now = to
+        if chunk.run_nbytes:
+            memcpy(chunk.dst + chunk.run_at, now, chunk.run_nbytes)
+        else:
+            kernels.place(chunk.dst, dims, dims + chunk.rank, now, dims + 2 * chunk.rank,
+                          dims + 3 * chunk.rank, dims + 4 * chunk.rank, chunk.rank, chunk.itemsize)
+        return 0
+
+    cdef void work(self, bint main) noexcept nogil:
+        """Take jobs in order until none is left or one has failed."""
+        cdef uint8_t *window = NULL
+        cdef uint8_t *a = NULL
+        cdef uint8_t *b = NULL
+        cdef size_t number, taken = 0
+        cdef Job *job
+        cdef int outcome
+        while True:
+            PyThread_acquire_lock(self.lock, WAIT_LOCK)
+            number = self.next_job
+            if number >= self.njobs or self.stop:
+                PyThread_release_lock(self.lock)
+                break
+            self.next_job += 1
+            PyThread_release_lock(self.lock)
+            job = self.jobs + number
+            if window == NULL:
+                window = <uint8_t *>malloc(WIN)
+                a = <uint8_t *>malloc(self.scratch + 1)
+                b = <uint8_t *>malloc(self.scratch + 1)
+            if window == NULL or a == NULL or b == NULL:
+                outcome = NO_MEMORY
+            elif job.kind == DIRECT:
+                outcome = self.direct(job)
+            elif job.kind == WINDOW:
+                outcome = self.windowed(job, window)
+            else:
+                outcome = self.decode(job, a, b)
+            if outcome:
+                job.outcome = outcome
+                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+                # The first in file order is reported, whichever thread was faster.
+                if self.failed < 0 or <size_t>self.failed > number:
+                    self.failed = number
+                self.stop = True
+                PyThread_release_lock(self.lock)
+                break
+            taken += 1
+            if main and taken % 16 == 0:
+                with gil:
+                    self.listen()
+        free(window)
+        free(a)
+        free(b)
+
+    cdef void listen(self) noexcept:
+        """Let KeyboardInterrupt end the run; only the main thread sees signals."""
+        try:
+            PyErr_CheckSignals()
+        except BaseException as e:
+            self.raised = e
+            self.stop = True
+
+    def helper(self):
+        with nogil:
+            self.work(False)
+
+    cdef int execute(self, regions, threads) except -1:
+        """Plan, run, check.  Raises what the first failing job met."""
+        cdef Source source
+        cdef size_t n
+        covered = self.plan(regions)
+        pinned = []
+        helpers = []
+        try:
+            for source in self.sources:
+                if source.descriptor is not None:
+                    source.descriptor.pin()
+                    pinned.append(source.descriptor)
+            if threads is None:
+                threads = default_threads(self.total, self.scratch)
+            for _ in range(min(threads, <object>self.njobs) - 1):
+                thread = threading.Thread(target=self.helper, name="kio-transfer", daemon=True)
+                helpers.append(thread)
+                thread.start()
+            with nogil:
+                self.work(True)
+        finally:
+            self.stop = True
+            for thread in helpers:
+                thread.join()
+            for descriptor in pinned:
+                (<Descriptor>descriptor).unpin()
+        if self.raised is not None:
+            raise self.raised
+        if self.failed >= 0:
+            self.fail(self.jobs + self.failed)
+        for source, first, last in covered:
+            if first is None:
+                alone = Run()
+                alone.execute([source], threads)
+            else:
+                self.compare(source, first, last)
+        return 0
+
+    cdef int compare(self, Source source, size_t first, size_t last) except -1:
+        cdef uint32_t crc = 0
+        cdef size_t i
+        for i in range(first, last):
+            crc = kernels.crc32_combine(crc, self.jobs[i].crc, self.jobs[i].nbytes)
+        if crc != <uint32_t>source.crc32:
+            raise ChecksumError(f"CRC-32 of the member: expected {source.crc32:#010x}, found {crc:#010x}",
+                                source=source.name, hint="the stored bytes were changed after writing; "
+                                "use another copy of the file")
+        return 0
+
+    cdef int fail(self, const Job *job) except -1:
+        cdef Source source = self.sources[job.origin]
+        name, tensor, offset = source.name, None, job.offset - source.base
+        if job.tensor >= 0:
+            asked = self.tensors[job.tensor]
+            tensor = asked.name
+            if asked.source is not None:
+                name, offset = asked.source.name, job.offset - (<Source>asked.source).base
+        where = {"source": name, "tensor": tensor, "offset": offset}
+        if job.outcome == OS_ERROR:
+            raise OSError(<object>job.number, os.strerror(job.number), name)
+        if job.outcome == SHORT:
+            raise TruncatedError(f"read: expected {job.nbytes} bytes, found fewer; "
+                                 "the file shrank while open", **where)
+        if job.outcome == NO_MEMORY:
+            raise MemoryError(f"{self.scratch} bytes to decode a chunk of {tensor} in {name}")
+        if job.outcome == KIO_CHECKSUM:
+            raise ChecksumError("checksum of the chunk: stored and computed differ", **where)
+        if job.outcome == KIO_TRUNCATED:
+            raise TruncatedError("compressed chunk: expected more bytes, found the end", **where)
+        expected = self.chunks[job.chunk].nbytes if job.chunk >= 0 else job.nbytes
+        if job.outcome == WRONG_SIZE:
+            raise CorruptError(f"decoded chunk: expected {expected} bytes, found {job.number}", **where)
+        if job.outcome == KIO_LIMIT:
+            raise CorruptError(f"decoded chunk: expected {expected} bytes, found more", **where)
+        raise CorruptError("compressed chunk: the stream is damaged", **where)
+
+
+cdef uint32_t swap_of(Tensor tensor) noexcept:
+    """Element size to reverse after reading; a complex number is two elements."""
+    if not tensor.swapped:
+        return 0
+    return tensor.itemsize // 2 if tensor.dtype_name.startswith("complex") else tensor.itemsize
+
+
+def default_threads(nbytes, scratch=0):
+    """Threads for a transfer of nbytes: no more than cores, work or memory for them allow."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Two chunk buffers a thread: stay near 64 MiB in all.
+    fit = (48 << 20) // (2 * scratch) if scratch else cores
+    return max(1, min(max(cores, 2), 8, 1 + nbytes // BLOCK, max(fit, 1)))
+
+
+cdef list regions_of(tensors, verify):
+    """The checked sources around tensors that are to be verified.
+
+    verify None takes those of which at least half is read anyway: then the sum is almost free.
+    """
+    cdef Tensor tensor
+    cdef Extent extent
+    if verify is False:
+        return []
+    wanted = {}
+    for tensor in tensors:
+        for source, nbytes in ([(tensor.source, tensor.nbytes)] if tensor.plain else
+                               [((<Extent>e).source, (<Extent>e).nbytes) for e in tensor.extents]):
+            checked = None if source is None else (<Source>source).checked
+            if checked is not None:
+                n = wanted.get(id(checked), (0, None))[0]
+                wanted[id(checked)] = (n + nbytes, checked)
+    return [source for nbytes, source in wanted.values()
+            if verify or 2 * nbytes >= (<Source>source).nbytes]
+
+
+cdef uint8_t *address_of(out, Tensor tensor, uint64_t nbytes) except? NULL:
+    """Where out's memory begins; out is a writable C-contiguous buffer or (address, nbytes)."""
+    cdef Py_buffer view
+    cdef uint8_t *address
+    if isinstance(out, tuple):
+        where, room = out
+        if room != nbytes:
+            raise ValueError(f"destination of {tensor.name}: expected {nbytes} bytes, found {room}")
+        return <uint8_t *><uintptr_t>where
+    if isinstance(out, np.ndarray) and out.dtype.kind == "V":
+        # ml_dtypes' types are unknown to the buffer protocol, their bytes are not.
+        out = out.view(f"V{out.dtype.itemsize}") if out.ndim else out.reshape(1).view(f"V{out.dtype.itemsize}")
+    try:
+        PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
+    except (BufferError, ValueError) as e:
+        raise ValueError(f"destination of {tensor.name}: expected writable C-contiguous memory; {e}") from None
+    address, room = <uint8_t *>view.buf, view.len
+    # The caller keeps out, and with it its memory, until the run has ended.
+    PyBuffer_Release(&view)
+    if room != nbytes:
+        raise ValueError(f"destination of {tensor.name}: expected {nbytes} bytes, found {room}")
+    return address if nbytes else NULL
+
+
+def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
+    """Read whole tensors.
+
+    Args:
+        tensors: Sequence of ``Tensor``.
+        into: For each tensor, memory to fill (writable C-contiguous array or buffer of
+            ``tensor.nbytes`` bytes, or ``(address, nbytes)``), or None for a new array.
+        threads: Threads that read and decode, this one included; None for a good number.
+        verify: True checks all checksums that the sources have, False only those of single
+            chunks, None also those of members of which at least half is read anyway.
+        fresh: The memory in ``into`` was never touched: ask for huge pages for it.
+    Returns:
+        A list with, for each tensor, the array (native byte order), or its entry of ``into``.
+    Raises:
+        FormatError: if stored bytes are damaged; what was read so far stays in ``into``.
+        OSError: as the system reports it.
+    """
+    cdef Run run = Run()
+    cdef Tensor tensor
+    cdef uint8_t *dst
+    cdef uint8_t *base
+    tensors = list(tensors)
+    if into is None:
+        into = [None] * len(tensors)
+    elif len(into) != len(tensors):
+        raise ValueError(f"into: expected {len(tensors)} entries, found {len(into)}")
+    for tensor, out in zip(tensors, into):
+        if tensor.problem is not None:
+            run.want(tensor, NULL, None, None)        # raises
+    new = [tensor for tensor, out in zip(tensors, into) if out is None]
+    arrays = iter(allocate(new))
+    outs = [next(arrays) if out is None else out for out in into]
+    run.keep = outs
+    for tensor, out in zip(tensors, outs):
+        if isinstance(out, np.ndarray) and out.base is not None and tensor.nbytes and out.nbytes == 0:
+            raise ValueError(f"destination of {tensor.name}: expected {tensor.nbytes} bytes, found none")
+        dst = address_of(out, tensor, tensor.nbytes)
+        if fresh and tensor.nbytes >= (1 << 20):
+            kio_advise_huge(dst, tensor.nbytes)
+        run.want(tensor, dst, None, None)
+    run.execute(regions_of(tensors, verify), threads)
+    return outs
+
+
+def check(tensors, *, threads=None, verify=True):
+    """Read tensors, verify every checksum, undo every codec, and keep nothing.
+
+    With ``verify=None`` only what ``read`` with ``verify=None`` would check is read.
+    Memory: a few MiB a thread.  Raises as ``read``.
+    """
+    cdef Run run = Run()
+    cdef Tensor tensor
+    for tensor in tensors:
+        run.want(tensor, NULL, None, None)
+    run.execute(regions_of(tensors, verify), threads)
+
+
+def fragile(tensors, *, verify=None):
+    """Whether reading tensors can fail for what is stored: a checksum or a codec is involved."""
+    cdef Tensor tensor
+    for tensor in tensors:
+        if not tensor.plain and tensor.nelems:
+            return True
+    return bool(regions_of(tensors, verify))
+
+
+def read_box(tensor, start, box, *, into=None, threads=None):
+    """Read the box of ``box`` elements at element ``start`` of one tensor.
+
+    Reads: the runs or chunks that hold the box.  Returns an array of shape ``box``.
+    """
+    cdef Run run = Run()
+    cdef Tensor t = tensor
+    start, box = tuple(start), tuple(box)
+    if len(start) != len(t.shape) or len(box) != len(t.shape):
+        raise ValueError(f"box of {t.name}: expected rank {len(t.shape)}, found {start} + {box}")
+    for s, b, d in zip(start, box, t.shape):
+        if s < 0 or b < 0 or s + b > d:
+            raise ValueError(f"box of {t.name}: expected it inside {t.shape}, found {start} + {box}")
+    dtype = t.dtype if t.dtype.isnative else t.dtype.newbyteorder("=")
+    out = np.empty(box, dtype) if into is None else into
+    if out.dtype != dtype or out.shape != box:
+        raise ValueError(f"destination of {t.name}: expected {dtype} {box}, found {out.dtype} {out.shape}")
+    run.keep = [out]
+    run.want(t, address_of(out, t, out.nbytes), start, box)
+    run.execute([], threads)
+    return out
+
+
+def read_slice(tensor, key):
+    """``tensor[key]`` as NumPy would give it, reading only the box that holds it."""
+    keys = key if isinstance(key, tuple) else (key,)
+    shape = tensor.shape
+    given = sum([k is not None and k is not Ellipsis for k in keys])
+    plain = all([k is Ellipsis or isinstance(k, slice) or (isinstance(k, int) and not isinstance(k, bool))
+                 or isinstance(k, np.integer) for k in keys])
+    if not plain or given > len(shape) or sum([k is Ellipsis for k in keys]) > 1:
+        return np.asarray(tensor)[key]
+    if Ellipsis in keys:
+        at = keys.index(Ellipsis)
+        keys = keys[:at] + (slice(None),) * (len(shape) - given) + keys[at + 1:]
+    keys += (slice(None),) * (len(shape) - len(keys))
+    start, box, rest = [], [], []
+    for k, n in zip(keys, shape):
+        if not isinstance(k, slice):
+            if not -n <= k < n:
+                raise IndexError(f"index {k} is out of bounds for axis of {n} elements")
+            start.append(int(k) % n)
+            box.append(1)
+            rest.append(0)
+            continue
+        taken = range(*k.indices(n))
+        last = taken[len(taken) - 1] if len(taken) else 0
+        low = min(taken[0], last) if len(taken) else 0
+        high = max(taken[0], last) + 1 if len(taken) else 0
+        start.append(low)
+        box.append(high - low)
+        # A negative step begins at the last element of the box.
+        rest.append(slice(None, None, taken.step) if len(taken) else slice(0, 0))
+    return read_box(tensor, start, box)[tuple(rest)]
+
+
+def stream(tensors, *, budget=256 << 20, threads=None, verify=False):
+    """Yield ``(tensor, array)`` in file order, holding at most ``budget`` bytes at a time.
+
+    A tensor larger than the budget is still read whole, alone.  Checksums over members of
+    which the tensors are a part are verified first where ``verify`` is True.
+    """
+    def place(tensor):
+        extents = tensor.extents
+        return (tensor.source.name, extents[0].offset) if extents else ("", 0)
+
+    if verify:
+        check(tensors, threads=threads)
+    batch, held = [], 0
+    for tensor in sorted(tensors, key=place):
+        if batch and held + tensor.nbytes > budget:
+            yield from zip(batch, read(batch, threads=threads, verify=False))
+            batch, held = [], 0
+        batch.append(tensor)
+        held += tensor.nbytes
+    if batch:
+        yield from zip(batch, read(batch, threads=threads, verify=False))
