@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import zstandard
 
 from kio import dtypes
 from kio.containers import hdf5
@@ -27,28 +28,24 @@ class Growing(io.BytesIO):
         return super().truncate(size)
 
 
-def links_of(group: h5py.Group) -> dict[str, Any]:
-    return {name: group.get(name, getlink=True) for name in group}
+def address_of(thing: Any) -> int:
+    return int(h5py.h5o.get_info(thing.id).addr)
 
 
-def objects_of(file: h5py.File) -> dict[str, tuple[int, Any]]:
-    """path -> (header address, object) over hard links only, loops not followed."""
-    out: dict[str, tuple[int, Any]] = {}
-    todo: list[tuple[str, Any, tuple[int, ...]]] = [("", file["/"], ())]
-    seen: set[int] = {h5py.h5o.get_info(file["/"].id).addr}
+def reachable(file: h5py.File) -> set[int]:
+    """Header addresses of all objects that hard links lead to."""
+    todo = [file["/"]]
+    seen = {address_of(file["/"])}
     while todo:
-        path, group, _ = todo.pop()
-        for name, link in links_of(group).items():
-            if not isinstance(link, h5py.HardLink):
-                continue
-            thing = group[name]
-            where = h5py.h5o.get_info(thing.id).addr
-            inner = f"{path}/{name}" if path else name
-            out[inner] = (where, thing)
-            if isinstance(thing, h5py.Group) and where not in seen:
-                todo.append((inner, thing, ()))
-            seen.add(where)
-    return out
+        group = todo.pop()
+        for name in group:
+            if isinstance(group.get(name, getlink=True), h5py.HardLink):
+                thing = group[name]
+                if address_of(thing) not in seen:
+                    seen.add(address_of(thing))
+                    if isinstance(thing, h5py.Group):
+                        todo.append(thing)
+    return seen
 
 
 def undo(raw: bytes, codecs: tuple[tuple[str, int], ...], nbytes: int) -> bytes:
@@ -64,6 +61,8 @@ def undo(raw: bytes, codecs: tuple[tuple[str, int], ...], nbytes: int) -> bytes:
             raw = planes.T.tobytes() + raw[whole:]
         elif name == "lzf":
             raw = lzf(raw, nbytes)
+        elif name == "zstd":
+            raw = zstandard.ZstdDecompressor().decompress(raw, max_output_size=nbytes)
         else:
             raise AssertionError(name)
     return raw
@@ -145,31 +144,51 @@ def compare(raw: bytes, counts: Counts | None = None, native: Any = None) -> Cou
     """Assert that kio's index of a file equals h5py's; count what was compared."""
     counts = Counts() if counts is None else counts
     ours = hdf5.open(Source.of_bytes(raw)) if native is None else native
+    paths = ["", *ours.groups, *ours.tensors, *ours.aliases, *ours.refused]
+    assert len(set(paths)) == len(paths)
+    children: dict[str, set[str]] = {path: set() for path in ["", *ours.groups]}
+    for path in paths[1:]:
+        parent, _, name = path.rpartition("/")
+        children[parent].add(name)
     with h5py.File(io.BytesIO(raw), "r") as file:
-        theirs = objects_of(file)
-        firsts: dict[int, str] = {h5py.h5o.get_info(file["/"].id).addr: ""}
-        for path in [*ours.tensors, *ours.groups]:
-            where = theirs[path][0]
-            assert where not in firsts, (path, firsts.get(where))
-            firsts[where] = path
-        named = {p for p, (_, o) in theirs.items() if isinstance(o, h5py.Datatype)}
-        assert named == {p for p, why in ours.refused.items() if why == "named datatype"}
-        kinds = [*ours.tensors, *ours.groups, *ours.aliases, *named]
-        assert sorted(kinds) == sorted(theirs)
-        for path, first in ours.aliases.items():
-            assert firsts[theirs[path][0]] == first
+        first = {"": address_of(file["/"])}
+        for path in [*ours.groups, *ours.tensors]:
+            thing = file[encoded(path)]
+            first[path] = address_of(thing)
+        assert len(set(first.values())) == len(first)
+        named = set()
+        for path, why in ours.refused.items():
+            link = file[encoded(path.rpartition("/")[0] or "/")].get(
+                encoded(path.rpartition("/")[2]), getlink=True
+            )
+            if why == "named datatype":
+                assert isinstance(file[encoded(path)], h5py.Datatype)
+                named.add(address_of(file[encoded(path)]))
+            else:
+                kind = h5py.SoftLink if why.startswith("soft") else h5py.ExternalLink
+                assert isinstance(link, kind), (path, why, link)
+                counts.add("refused")
+        assert reachable(file) == {*first.values(), *named}
+        for path, original in ours.aliases.items():
+            assert address_of(file[encoded(path)]) == first[original]
             counts.add("aliases")
-        for path, (_, thing) in theirs.items():
-            if path in named or path in ours.aliases:
-                continue
+        for path in first:
+            thing = file[encoded(path) or "/"]
             if isinstance(thing, h5py.Dataset):
                 compare_dataset(ours, path, thing, counts)
             else:
-                assert path in ours.groups
+                assert children[path] == {decoded(name) for name in thing.id}
                 counts.add("groups")
             compare_attributes(ours, path, thing, counts)
-        compare_attributes(ours, "", file["/"], counts)
     return counts
+
+
+def encoded(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def compare_dataset(ours: Any, path: str, dataset: h5py.Dataset, counts: Counts) -> None:
@@ -190,6 +209,7 @@ def compare_dataset(ours: Any, path: str, dataset: h5py.Dataset, counts: Counts)
         assert tensor.dtype_name == dtypes.name_of(dataset.dtype), (tensor.dtype_name, dataset.dtype)
         theirs = dataset[()]
         assert bytes_of(tensor) == np.asarray(theirs, dataset.dtype).tobytes(), path
+        assert np.asarray(tensor).astype(dataset.dtype).tobytes() == bytes_of(tensor), path
     else:
         assert stored.get_size() == tensor.dtype.itemsize
     counts.add("datasets")

@@ -9,7 +9,7 @@
     btree2      version 2 B-trees
     heap        fractal heaps, global heap
     types       datatypes and dataspaces
-    layout      where raw data lies
+    layout      where raw data lies; filters, chunk, chunk_index: where it lies in chunks
     attribute   attributes as Python values
 """
 

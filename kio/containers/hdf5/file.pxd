@@ -35,12 +35,19 @@ cdef class Objects:
 
 # What the messages of one object header say, each where it is.
 cdef struct Facts:
+    uint64_t header
     uint64_t space, type, layout, filters    # offset of the message, 0 without one
     uint32_t space_nbytes, type_nbytes, layout_nbytes, filters_nbytes
     uint64_t btree, heap                     # symbol table, or dense links
     bint symbols, links, dense
     bint shared                              # one of the above is a reference
     bint external, attributes
+
+
+cdef class Expander:
+    """Index.expand of a file; apart from File so that the two do not hold each other."""
+    cdef Structure s
+    cdef dict headers                        # path of a chunked dataset -> its object header
 
 
 cdef class File:
@@ -50,6 +57,7 @@ cdef class File:
     cdef readonly dict refused               # path -> why it was not followed
     cdef readonly dict info
     cdef Structure s
+    cdef Expander expander
     cdef Objects objects
     cdef list paths                          # of each object
     cdef dict numbers                        # path -> object; -1 for what was refused
@@ -61,6 +69,7 @@ cdef class File:
     cdef int walk(self) except -1
     cdef long visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1
     cdef int dataset(self, str path, const Facts *facts) except -1
+    cdef int chunked(self, str path, Row *row, const Facts *facts) except -1
     cdef int place(self, str path, Row *row, const Type *t, const Layout *layout,
                    uint64_t nbytes) except -1
     cdef int unreadable(self, str path, Row *row, str why) except -1

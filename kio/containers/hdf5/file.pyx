@@ -31,6 +31,9 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memset
 
 from kio.containers.hdf5.attribute cimport attribute_of, attributes_of
+from kio.containers.hdf5.chunk cimport Chunks, chunks_of
+from kio.containers.hdf5.chunk_index cimport find_chunks
+from kio.containers.hdf5.filters cimport Pipeline, parse_filters
 from kio.containers.hdf5.group cimport (
     EXTERNAL,
     HARD,
@@ -62,7 +65,7 @@ from kio.containers.hdf5.layout cimport CHUNKED, COMPACT, CONTIGUOUS, VIRTUAL, p
 from kio.containers.hdf5.structure cimport address, times
 from kio.containers.hdf5.types cimport parse_space, parse_type
 from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, text, u8, uint
-from kio.raw.tensor cimport PLAIN, UNREADABLE, Row
+from kio.raw.tensor cimport EXPAND, PLAIN, UNREADABLE, Row
 
 
 cdef extern from "Python.h":
@@ -97,6 +100,9 @@ def open(Source source, limits=DEFAULT):
     file.objects = Objects()
     file.aliases, file.refused, file.decoded, file.numbers = {}, {}, {}, {}
     file.paths = []
+    file.expander = Expander()
+    file.expander.s, file.expander.headers = file.s, {}
+    file.tensors.expand = file.expander
     file.info = dict.fromkeys(("superblock", "user_block", "end_of_file", "groups", "datasets"), 0)
     file.superblock()
     file.walk()
@@ -427,10 +433,23 @@ cdef class File:
         if space.null:
             return self.unreadable(path, row, "null dataspace")
         if layout.cls == CHUNKED:
-            return self.unreadable(path, row, "chunked layout")
+            return self.chunked(path, row, facts)
         if facts.filters:
             return self.unreadable(path, row, "filters without chunks")
         return self.place(path, row, &t, &layout, times(space.nelems, t.itemsize))
+
+    cdef int chunked(self, str path, Row *row, const Facts *facts) except -1:
+        """Walk the index once for its checks; the extents are made when they are asked for."""
+        cdef Chunks chunks = _chunks(self.s, facts, False)
+        if chunks.pipeline.problem is not None:
+            return self.unreadable(path, row, chunks.pipeline.problem)
+        row.kind = EXPAND
+        if chunks.layout.offset != UINT64_MAX:
+            find_chunks(chunks)
+        if chunks.count == 0 and 0 not in chunks.dims[:chunks.rank]:
+            return self.unreadable(path, row, "no data stored")
+        self.expander.headers[path] = facts.header
+        return 0
 
     cdef int place(self, str path, Row *row, const Type *t, const Layout *layout,
                    uint64_t nbytes) except -1:
@@ -458,6 +477,32 @@ cdef class File:
         return 0
 
 
+cdef class Expander:
+    def __call__(self, str path, size_t number):
+        """The stored chunks of a dataset, each as an Extent."""
+        cdef Facts facts
+        cdef Chunks chunks
+        self.s.refill()
+        _gather(self.s, self.headers[path], &facts, Links())
+        chunks = _chunks(self.s, &facts, True)
+        if chunks.layout.offset != UINT64_MAX:
+            find_chunks(chunks)
+        return chunks.extents
+
+
+cdef Chunks _chunks(Structure s, const Facts *facts, bint keep):
+    cdef Space space
+    cdef Type t
+    cdef Layout layout
+    cdef Pipeline pipeline = Pipeline()
+    parse_space(s, facts.space, facts.space_nbytes, &space)
+    parse_type(s, facts.type, facts.type_nbytes, &t)
+    parse_layout(s, facts.layout, facts.layout_nbytes, &layout)
+    if facts.filters:
+        pipeline = parse_filters(s, facts.filters, facts.filters_nbytes, t.itemsize)
+    return chunks_of(s, &layout, &space, pipeline, t.itemsize, keep)
+
+
 cdef int _gather(Structure s, uint64_t header, Facts *facts, Links todo) except -1:
     """Note which messages an object header has; compact links are queued as they come."""
     cdef Cursor c
@@ -465,6 +510,7 @@ cdef int _gather(Structure s, uint64_t header, Facts *facts, Links todo) except 
     cdef Message m
     cdef uint64_t *once
     memset(facts, 0, sizeof(Facts))
+    facts.header = header
     open_header(s, &h, header)
     while next_message(s, &h, &m):
         once = NULL

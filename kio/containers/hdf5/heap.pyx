@@ -29,7 +29,7 @@ Global heap collection                       Object
   0  "GCOL"                                    0  index u16, 0 = free space to the end
   4  version 1                                 2  reference count u16, reserved 4
   8  collection size, L                        8  size, L
-     objects                                      data, padded to 8
+ 16  objects                                  16  data, padded to 8
 """
 
 from libc.stdint cimport UINT64_MAX
@@ -265,14 +265,16 @@ cdef Collection open_collection(Structure s, uint64_t at):
     skip(&c, 3)
     nbytes = length(s, &c)
     s.parse(&c, at, nbytes)
-    skip(&c, 8 + s.length_nbytes)
+    skip(&c, 16)
     heap = Collection()
-    while left(&c) >= 8 + s.length_nbytes:
+    while left(&c) >= 16:
         index = u16(&c)
         if index == 0:
             break
         skip(&c, 6)
         nbytes = length(s, &c)
+        # Lengths of 4 bytes are padded to 8.
+        skip(&c, 8 - s.length_nbytes)
         if heap.count == heap.room:
             p = realloc(heap.items, (heap.room * 2 + 16) * sizeof(Item))
             if p == NULL:

@@ -23,6 +23,7 @@ cdef enum ChunkIndex:
 
 
 cdef struct Layout:
+    uint64_t message         # offset of the layout message
     uint64_t offset          # compact, contiguous: of the data; chunked: of the index
     uint64_t nbytes          # compact, contiguous: stored; UINT64_MAX: the shape says
     uint64_t chunk_nbytes    # SINGLE: as stored when filtered

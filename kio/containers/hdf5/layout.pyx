@@ -26,8 +26,8 @@ from kio.raw.cursor cimport Cursor, skip, tell, u8, u16, u32, uint
 
 cdef int parse_layout(Structure s, uint64_t offset, uint64_t nbytes, Layout *layout) except -1:
     cdef Cursor c
-    cdef unsigned i
     s.view(&c, offset, nbytes)
+    layout.message = offset
     layout.version = u8(&c)
     layout.flags = layout.index = layout.ndims = 0
     if layout.version < 1 or layout.version > 5:
