@@ -273,6 +273,24 @@ static void pack_literals(entry *table)
 	}
 }
 
+/*
+ * Whether packing pays for itself.  A codeword of n bits says that its symbol
+ * has a share of 2^-n, so the share of symbols that are a literal, followed by
+ * a literal, and fit one index, is the sum of 2^-(m + n) over such pairs.  The
+ * break-even is near a half: benchmarks/kernels.py, inflate.
+ */
+static int packs_well(const uint8_t *lengths)
+{
+	unsigned nliterals[MAX_CODEWORD + 1] = { 0 }, pairs = 0;
+
+	for (unsigned i = 0; i < 256; i++)
+		nliterals[lengths[i]]++;
+	for (unsigned m = 1; m < LITLEN_BITS; m++)
+		for (unsigned n = 1; m + n <= LITLEN_BITS; n++)
+			pairs += nliterals[m] * nliterals[n] << (LITLEN_BITS - m - n);
+	return pairs > 1u << (LITLEN_BITS - 1);
+}
+
 /* ------------------------------------------------------------------- bit buffer */
 
 /* To 57 bits or more; at the end of input the missing ones read as 0. */
@@ -416,8 +434,8 @@ static enum kio_status dynamic_codes(struct decoder *d)
 	if (!build(d, d->dist, DIST_BITS, DIST_ENTRIES, d->lengths + hlit, hdist, dist_symbol, 1) ||
 	    !build(d, d->litlen, LITLEN_BITS, LITLEN_ENTRIES, d->lengths, hlit, litlen_symbol, 1))
 		return KIO_CORRUPT;
-	/* Packing costs as much as some two thousand symbols. */
-	if (d->out_end - d->out > 8192)
+	/* It costs as much as some thousand symbols, so not for the last few. */
+	if (d->out_end - d->out > 8192 && packs_well(d->lengths))
 		pack_literals(d->litlen);
 	return KIO_OK;
 }
