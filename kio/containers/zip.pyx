@@ -33,6 +33,7 @@ cdef enum:
     COMMENT_NBYTES_MAX = 0xFFFF
     VERIFY_NBYTES = 1 << 20
 
+    VERSION_MAX = 63             # the newest there is, 6.3
     STORED = 0
     DEFLATED = 8
 
@@ -382,8 +383,8 @@ cdef class _Reader:
         for _ in range(self.count):
             c = cursor.span(self.image, at, min(<uint64_t>ENTRY_NBYTES, self.directory_end - at))
             cursor.expect(&c, b"PK\x01\x02", 4)
-            cursor.skip(&c, 4)      # version made by, version needed to extract
-            flags, method = cursor.u16(&c), cursor.u16(&c)
+            cursor.skip(&c, 2)      # version made by
+            version, flags, method = cursor.u16(&c) & 0xFF, cursor.u16(&c), cursor.u16(&c)
             when, crc = cursor.u32(&c), cursor.u32(&c)
             nbytes_stored, nbytes = cursor.u32(&c), cursor.u32(&c)
             name_nbytes, extra_nbytes, comment_nbytes = cursor.u16(&c), cursor.u16(&c), cursor.u16(&c)
@@ -401,7 +402,7 @@ cdef class _Reader:
                 extra, [nbytes, nbytes_stored, offset, disk],
                 [0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFF], at)
             name = self.name_of(raw, flags, at)
-            self.vet(name, flags, method, nbytes, nbytes_stored, attributes >> 28, disk, at)
+            self.vet(name, version, flags, method, nbytes, nbytes_stored, attributes >> 28, disk, at)
             if name in names:
                 raise self.corrupt(f"member {name!r}: expected it once, found it twice", at, "file name")
             names.add(name)
@@ -544,7 +545,8 @@ cdef class _Reader:
         except UnicodeDecodeError:
             raise self.corrupt(f"member name: expected UTF-8, found {raw[:80]!r}", at, "file name") from None
 
-    cdef int vet(self, str name, flags, method, nbytes, nbytes_stored, kind, disk, uint64_t at) except -1:
+    cdef int vet(self, str name, version, flags, method, nbytes, nbytes_stored, kind, disk,
+                 uint64_t at) except -1:
         """Refuse a member whose name or kind could mean different things to two readers."""
         parts = name.removesuffix("/").split("/")
         if "\0" in name or "\\" in name or name[1:2] == ":" or \
@@ -554,6 +556,8 @@ cdef class _Reader:
         trouble = None
         if flags & FLAG_ENCRYPTED:
             trouble = "it is encrypted"
+        elif version > VERSION_MAX:
+            trouble = f"version {version // 10}.{version % 10} of the format"
         elif flags & ~FLAGS_KNOWN:
             trouble = f"general purpose flags {flags & ~FLAGS_KNOWN:#06x}"
         elif method not in (STORED, DEFLATED):

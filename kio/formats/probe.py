@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -235,19 +236,19 @@ def _of_h5py(group: Any) -> tuple[Source, str]:
     """The bytes behind an h5py File or Group, and the group's path in them."""
     file = group.file
     path = str(group.name).strip("/")
-    if file.mode == "r" and file.driver in ("sec2", "stdio", "windows") and os.path.isfile(file.filename):
-        # Only if the path still leads to the file that h5py has open.
-        source = Source.open(file.filename)
-        userblock = file.userblock_size
-        if source.nbytes == file.id.get_filesize() and userblock == 0:
-            return source, path
-        source.close()
+    name = os.fsdecode(file.filename)
+    if file.mode == "r" and file.driver == "sec2":
+        # The file that h5py has open may have another name by now, or none.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(file.id.get_vfd_handle()), os.stat(name)):
+                return Source.open(name), path
     if file.mode != "r":
         file.flush()
     try:
-        return Source.of_bytes(file.id.get_file_image(), os.fsdecode(file.filename)), path
+        return Source.of_bytes(file.id.get_file_image(), name), path
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"h5py file: expected one whose image HDF5 can give, found {error}",
+            f"h5py file: expected one whose image HDF5 can give, found {shown(str(error))}",
+            source=name,
             hint="pass the path or the bytes instead",
         ) from error

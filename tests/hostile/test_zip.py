@@ -335,6 +335,12 @@ def test_methods(method):
     refused(raw([(b"a", b"1", {"method": method}, {"method": method})]), f"method {method}", UnsupportedError)
 
 
+@pytest.mark.parametrize("version", [64, 99, 255])
+def test_versions(version):
+    refused(patch(GOOD, central1__version=version), "version", UnsupportedError)
+    assert load(patch(GOOD, central1__version=63, central0__version=0x0A14)) == MEMBERS
+
+
 def test_stored_with_two_sizes():
     sizes = {"nbytes": 4}
     refused(raw([(b"a", b"abc", sizes, sizes)]), "equal sizes")
