@@ -141,9 +141,7 @@ def use(file: hdf5.File) -> None:
     file.attribute_of_all("name")
 
 
-def refused(
-    raw: bytes, error: type[FormatError], match: str, limits: Limits | None = None
-) -> FormatError:
+def refused(raw: bytes, error: type[FormatError], match: str, limits: Limits | None = None) -> FormatError:
     """Assert that a file is refused, in the form that messages have, within the bounds."""
     raw = bytes(raw)
     with Bounded(), pytest.raises(error, match=match) as caught:
