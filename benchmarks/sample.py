@@ -179,8 +179,9 @@ def take(spec: Spec) -> dict[str, Any]:
     with measure.measured() as figures:
         operation.run()
 
+    arrays = list(operation.arrays())  # making them allocates, and so faults
     before = measure.faults()
-    npages = digest.touch(operation.arrays())
+    npages = digest.touch(arrays)
     late = measure.faults() - before
     # Far above what touching resident memory causes, below one fault per 64 pages.
     if late > max(256, npages // 64):
