@@ -1,0 +1,60 @@
+"""The native HDF5 index against h5py's, on files of h5py's and of the world."""
+
+from __future__ import annotations
+
+import io
+import random
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import CORPUS, real
+
+from .hdf5_files import make
+from .hdf5_oracle import compare
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        # The files of corpus/hdf5 have descriptions: test_hdf5_corpus.py.
+        if path.is_file() and path.suffix in (".h5", ".hdf5", ".keras") and "hdf5-" not in path.parent.name:
+            yield path
+
+
+def images_of(path: Path) -> Iterator[tuple[str, bytes]]:
+    raw = path.read_bytes()
+    if raw.startswith(b"\x89HDF"):
+        yield path.name, raw
+    elif raw.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            for member in archive.namelist():
+                if member.endswith(".h5"):
+                    yield f"{path.name}!{member}", archive.read(member)
+
+
+@pytest.mark.parametrize("folder", [real(), CORPUS], ids=["real", "corpus"])
+def test_files_of_the_world(folder: Path | None) -> None:
+    checked = 0
+    for path in files_below(folder) if folder else ():
+        for _, raw in images_of(path):
+            compare(raw)
+            checked += 1
+    if not checked:
+        pytest.skip("no files at hand")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32))
+def test_random_files(seed: int) -> None:
+    compare(make(random.Random(seed), objects=60))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(10))
+def test_many_random_files(block: int) -> None:
+    for seed in range(block * 200, block * 200 + 200):
+        compare(make(random.Random(seed)))
