@@ -75,13 +75,14 @@ class Case:
 
 STOCK = ("keras", "kio")
 OPEN = ("h5py", "kio")
-FRAMEWORKS = ("torch", "jax")
+FRAMEWORKS = ("torch", "jax")  # those that rows of the table name, and the default
+BACKENDS = (*FRAMEWORKS, "tensorflow", "numpy")
 
 
 def _cases() -> list[Case]:
     out: list[Case] = []
     readers = ("h5py", "safetensors", "torch", "kio")
-    for backend in FRAMEWORKS:
+    for backend in BACKENDS:
         out += [
             Case("load_model", "large", "keras", STOCK, backend, quick=STOCK),
             Case("load_weights", "large", "keras", (*STOCK, "kio:verify"), backend, quick=("kio:verify",)),
@@ -103,7 +104,7 @@ def _cases() -> list[Case]:
 def _extra() -> list[Case]:
     """Run with --all only: no row of the table asks for these, but readers do."""
     out: list[Case] = []
-    for backend in FRAMEWORKS:
+    for backend in BACKENDS:
         out += [
             Case("load_model", "large", "keras", STOCK, backend, cold=True),
             Case("load_model", "small", "keras", STOCK, backend),

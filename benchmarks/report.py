@@ -237,19 +237,26 @@ def refused_list(results: Results) -> list[str]:
     return ["", "Not reported:", "", *lines] if lines else []
 
 
+def read(paths: Iterable[Path]) -> Results:
+    return Results(json.loads(line) for path in paths for line in path.read_text().splitlines() if line)
+
+
+def summary(results: Results) -> list[str]:
+    return [*heading(results), *goals_table(results)]
+
+
+def details(results: Results) -> list[str]:
+    return ["", *cases_table(results), "", *limits_table(results), *refused_list(results)]
+
+
 def write(results_file: Path, more: Iterable[Path] = (), readme: Path | None = None) -> Path:
     """Write table.md and chart.png beside the results; returns the table's path."""
-    records = [
-        json.loads(line) for path in (results_file, *more) for line in path.read_text().splitlines() if line
-    ]
-    results = Results(records)
-    summary = [*heading(results), *goals_table(results)]
-    details = ["", *cases_table(results), "", *limits_table(results), *refused_list(results)]
+    results = read((results_file, *more))
     table = results_file.parent / "table.md"
-    table.write_text("\n".join([*summary, *details]) + "\n")
-    print("\n".join(summary))
+    table.write_text("\n".join([*summary(results), *details(results)]) + "\n")
+    print("\n".join(summary(results)))
     if readme:
-        _update(readme, "\n".join(summary))
+        _update(readme, "\n".join(summary(results)))
     try:
         from benchmarks import chart
     except ImportError as error:
@@ -271,9 +278,14 @@ def _update(readme: Path, table: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("results", nargs="*", type=Path, default=[OUT / "results.jsonl"])
+    parser.add_argument("--text", action="store_true", help="print everything and write nothing")
     parser.add_argument("--readme", type=Path, help="also replace the table between the markers in this file")
     options = parser.parse_args(arguments)
-    write(options.results[0], options.results[1:], options.readme)
+    if options.text:
+        results = read(options.results)
+        print("\n".join([*summary(results), *details(results)]))
+    else:
+        write(options.results[0], options.results[1:], options.readme)
     return 0
 
 

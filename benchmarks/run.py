@@ -35,7 +35,10 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--cases", action="append", default=[], metavar="GLOB", help="only these (see --list)")
     out.add_argument("--list", action="store_true", help="print the names of the cases and stop")
     out.add_argument("--rounds", type=int, help="samples of each contender (default 5; with --quick 1)")
-    out.add_argument("--backend", action="append", choices=cases.FRAMEWORKS, help="default: all installed")
+    out.add_argument("--backend", action="append", choices=cases.BACKENDS, help="default: torch and jax")
+    out.add_argument(
+        "--contender", action="append", choices=MODULES, help="only these; a ratio needs two of one run"
+    )
     out.add_argument(
         "--adam",
         action=argparse.BooleanOptionalAction,
@@ -63,7 +66,8 @@ def execute(options: argparse.Namespace) -> int:
 
 def _choose(options: argparse.Namespace) -> list[Case]:
     chosen = cases.ALL if options.all or options.cases else cases.TABLE
-    backends = options.backend or [name for name in cases.FRAMEWORKS if importlib.util.find_spec(name)]
+    installed = [name for name in cases.FRAMEWORKS if importlib.util.find_spec(name)]
+    backends = options.backend or installed or ["numpy"]
     if options.quick:
         chosen = [case for case in chosen if case.quick]
         backends = backends[-1:]  # jax where it is installed: it starts faster than torch
@@ -100,6 +104,8 @@ class Session:
 
     def measure(self, case: Case) -> None:
         chosen = [entry for entry in case.entries if not self.options.quick or str(entry) in case.quick]
+        if self.options.contender:
+            chosen = [entry for entry in chosen if entry.label in self.options.contender]
         files = self.manifests[case.shape]["files"].values()
         # The page cache, the process before it and the process itself, each with a copy or two.
         roofline.commit(4 * max(file["nbytes"] for file in files))
@@ -117,7 +123,7 @@ class Session:
             _say(f"writing model files with stock Keras: {', '.join(shape.name for shape in missing)}")
             fields = [json.dumps(dataclasses.asdict(shape)) for shape in missing]
             command = _command("make", str(self.out), *fields)
-            done = subprocess.run(command, cwd=self.out, env=self._environment(""), capture_output=True)
+            done = subprocess.run(command, cwd=self.out, env=self._environment("numpy"), capture_output=True)
             if done.returncode:
                 raise SystemExit(done.stderr.decode(errors="replace"))
         for shape in wanted:
@@ -167,10 +173,9 @@ class Session:
             file.write(json.dumps(record) + "\n")
 
     def _environment(self, backend: str) -> dict[str, str]:
-        installed = [name for name in (*cases.FRAMEWORKS, "tensorflow") if importlib.util.find_spec(name)]
         return {
             **os.environ,
-            "KERAS_BACKEND": backend or (installed or ["numpy"])[0],
+            "KERAS_BACKEND": backend or "numpy",
             # The user's keras.json could ask for another float type.
             "KERAS_HOME": str(self.out / "keras"),
             "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -223,8 +223,6 @@ def main() -> int:
         record = take(spec)
     except Unavailable as error:
         record = {"status": "unavailable", "reason": str(error)}
-    except NotImplementedError as error:
-        record = {"status": "unavailable", "reason": f"{type(error).__name__}: {error}"}
     except Exception as error:
         traceback.print_exc()
         record = {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
