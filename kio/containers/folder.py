@@ -112,7 +112,8 @@ class Folder:
         try:
             if source.nbytes > nbytes_max:
                 raise LimitError(
-                    f"file size: expected at most {nbytes_max} bytes, found {source.nbytes}",
+                    f"file size: expected at most {nbytes_max} bytes (limits.config_bytes), found "
+                    f"{source.nbytes}",
                     source=source.name,
                     field="config_bytes",
                 )

@@ -31,6 +31,7 @@ cdef enum:
     END64_NBYTES = 56
     LOCATOR_NBYTES = 20
     COMMENT_NBYTES_MAX = 0xFFFF
+    VERIFY_NBYTES = 1 << 20
 
     STORED = 0
     DEFLATED = 8
@@ -136,8 +137,8 @@ cdef class Archive:
         """
         member = self.members[name]
         if member.nbytes > nbytes_max:
-            raise LimitError(f"member size: expected at most {nbytes_max} bytes, found {member.nbytes}",
-                             source=f"{self.name}!{name}", field="config_bytes")
+            raise LimitError(f"member size: expected at most {nbytes_max} bytes (limits.config_bytes), found "
+                             f"{member.nbytes}", source=f"{self.name}!{name}", field="config_bytes")
         if member.method == DEFLATED:
             return bytes(self.inflated(member))
         content = self.whole.read(member.offset, member.nbytes)
@@ -148,6 +149,30 @@ cdef class Archive:
         """Give the archive's descriptor back; the sources of its members go with it."""
         self.spooled.clear()
         self.whole.close()
+
+    def verify(self, str name):
+        """Check the CRC-32 of a member, and keep nothing of a stored one.
+
+        Raises:
+            KeyError: if there is no such member.
+            FormatError: if the stored bytes are damaged.
+
+        Memory: 1 MiB for a stored member.
+        """
+        cdef uint64_t at = 0, nbytes
+        cdef uint32_t crc = 0
+        cdef const uint8_t[::1] block
+        member = self.members[name]
+        if member.method == DEFLATED:
+            self.source(name)
+            return
+        while at < <uint64_t>member.nbytes:
+            nbytes = min(<uint64_t>VERIFY_NBYTES, <uint64_t>member.nbytes - at)
+            block = self.whole.read(<uint64_t>member.offset + at, nbytes)
+            with nogil:
+                crc = kernels.crc32(crc, &block[0], nbytes)
+            at += nbytes
+        self.compare(member, crc)
 
     cdef bytearray inflated(self, member):
         """The decoded content of a deflated member.  Memory: stored and decoded size."""
@@ -192,6 +217,9 @@ cdef class Archive:
         if nbytes:
             with nogil:
                 crc = kernels.crc32(0, &content[0], nbytes)
+        return self.compare(member, crc)
+
+    cdef int compare(self, member, uint32_t crc) except -1:
         if crc != member.crc32:
             raise ChecksumError(f"CRC-32: expected {member.crc32:#010x}, found {crc:#010x}",
                                 source=f"{self.name}!{member.name}", field="crc-32")

@@ -39,7 +39,11 @@ def read_arrays(archive: Archive, limits: Limits) -> dict[str, Tensor]:
         name = member.removesuffix(".npy")
         try:
             tensors[name] = npy.open(archive.source(member), name, limits)
+            if not tensors[name].nelems:
+                # Nothing of it will ever be read, so nothing else would check its header.
+                archive.verify(member)
         except UnsupportedError as error:
+            archive.verify(member)
             first = first or error
             tensors[name] = Tensor(name, "opaque1", (), problem=str(error))
     if first is not None and "__root__" in tensors:

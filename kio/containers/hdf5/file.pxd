@@ -60,14 +60,15 @@ cdef class File:
     cdef Expander expander
     cdef Objects objects
     cdef list paths                          # of each object
-    cdef dict numbers                        # path -> object; -1 for what was refused
+    cdef dict headers                        # path -> object header; made on demand
     cdef dict decoded                        # header -> attributes
     cdef uint64_t attribute_work             # left of the budget of attributes()
     cdef uint64_t root
+    cdef size_t ngroups
     cdef int superblock(self) except -1
     cdef int extension(self, uint64_t at) except -1
     cdef int walk(self) except -1
-    cdef long visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1
+    cdef int visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1
     cdef int dataset(self, str path, const Facts *facts) except -1
     cdef int chunked(self, str path, Row *row, const Facts *facts) except -1
     cdef int place(self, str path, Row *row, const Type *t, const Layout *layout,
