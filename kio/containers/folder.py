@@ -89,17 +89,13 @@ class Folder:
         where = os.path.join(self.name, name)
         parts = name.split("/")
         if any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts) or name[1:2] == ":":
-            raise CorruptError(
-                f"file name: expected a plain relative path, found {name[:80]!r}", source=self.name
-            )
+            raise CorruptError(f"file name: expected a plain relative path, found {name[:80]!r}", source=self.name)
         fd = self._open_anchored(parts, where) if _ANCHORED else self._open_checked(parts, where)
         # Closes fd on every path out; Source keeps a duplicate.
         with io.FileIO(where, opener=lambda *_: fd) as file:
             mode = os.fstat(fd).st_mode
             if not stat.S_ISREG(mode):
-                raise UnsupportedError(
-                    f"file kind: expected a regular file, found mode {mode:#o}", source=where
-                )
+                raise UnsupportedError(f"file kind: expected a regular file, found mode {mode:#o}", source=where)
             return Source.of_file(file)
 
     def read(self, name: str, nbytes_max: int) -> bytes:
@@ -112,8 +108,7 @@ class Folder:
         try:
             if source.nbytes > nbytes_max:
                 raise LimitError(
-                    f"file size: expected at most {nbytes_max} bytes (limits.config_bytes), found "
-                    f"{source.nbytes}",
+                    f"file size: expected at most {nbytes_max} bytes (limits.config_bytes), found {source.nbytes}",
                     source=source.name,
                     field="config_bytes",
                 )
@@ -149,9 +144,7 @@ class Folder:
             blob = _blob_of(os.readlink(parts[-1], dir_fd=folders[-1]), len(parts), where)
             return os.open(blob, _FLAGS | os.O_NOFOLLOW, dir_fd=folders[-1])
         except NotADirectoryError:
-            raise UnsupportedError(
-                "file kind: expected a folder, found a link or a file", source=where
-            ) from None
+            raise UnsupportedError("file kind: expected a folder, found a link or a file", source=where) from None
         finally:
             for folder in folders:
                 os.close(folder)

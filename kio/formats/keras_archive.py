@@ -30,9 +30,7 @@ def claims(probe: Probe) -> bool:
     if members is None:
         return False
     # A folder with nothing but a config.json could be anybody's.
-    return any(name in members for name in WEIGHTS) or (
-        "config.json" in members and probe.archive is not None
-    )
+    return any(name in members for name in WEIGHTS) or ("config.json" in members and probe.archive is not None)
 
 
 def open(probe: Probe) -> Checkpoint:
@@ -49,9 +47,7 @@ def open(probe: Probe) -> Checkpoint:
     limits, where = probe.limits, members.name
     config, metadata = None, {}
     if "config.json" in members:
-        config = json_text.parse_text(
-            members.read("config.json", limits.config_bytes), f"{where}!config.json", limits
-        )
+        config = json_text.parse_text(members.read("config.json", limits.config_bytes), f"{where}!config.json", limits)
     if "metadata.json" in members:
         name = f"{where}!metadata.json"
         metadata = json_text.parse(members.read("metadata.json", limits.config_bytes), name, limits)

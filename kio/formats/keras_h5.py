@@ -38,8 +38,7 @@ def open(probe: Probe) -> Checkpoint:
     config = metadata.pop("model_config", None)
     if config is not None and len(config) > probe.limits.config_bytes:
         raise LimitError(
-            f"model_config: expected at most limits.config_bytes={probe.limits.config_bytes}, "
-            f"found {len(config)}",
+            f"model_config: expected at most limits.config_bytes={probe.limits.config_bytes}, found {len(config)}",
             source=probe.name,
             field="config_bytes",
         )

@@ -90,9 +90,7 @@ def read_shards(document: Any, members: Members, source_name: str, limits: Limit
 class _Reader:
     def __init__(self, document: Any, members: Members, source_name: str, limits: Limits) -> None:
         self.members, self.source_name, self.limits = members, source_name, limits
-        self.weight_map: dict[str, list[str]] = {
-            key: _listed(value) for key, value in document["weight_map"].items()
-        }
+        self.weight_map: dict[str, list[str]] = {key: _listed(value) for key, value in document["weight_map"].items()}
         metadata = document.get("metadata")
         self.total = metadata.get("total_size") if isinstance(metadata, dict) else None
         self.sources: list[Source] = []
@@ -152,8 +150,7 @@ class _Reader:
         for path, tensor in weights.tensors.items():
             if path in self.tensors:
                 raise self.corrupt(
-                    f"variable {path}: expected it in one shard, found it in {self.owner_of[path]!r} "
-                    f"and {name!r}",
+                    f"variable {path}: expected it in one shard, found it in {self.owner_of[path]!r} and {name!r}",
                     "these shards are of different saves",
                 )
             self.tensors[path] = tensor

@@ -85,9 +85,7 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
         return {
             path.removeprefix(prefix): text
             for path, value in found.items()
-            if path.startswith(prefix)
-            and f"/{path}".endswith("/vars")
-            and (text := text_of(value)) is not None
+            if path.startswith(prefix) and f"/{path}".endswith("/vars") and (text := text_of(value)) is not None
         }
 
     def attributes(path: str) -> Mapping[str, Any]:
@@ -95,12 +93,8 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
 
     tensors: Mapping[str, Tensor] = index
     if file.aliases or prefix:
-        reals = {path: path for path in index} | {
-            a: real for a, real in file.aliases.items() if real in index
-        }
-        tensors = {
-            path[len(prefix) :]: index[real] for path, real in reals.items() if path.startswith(prefix)
-        }
+        reals = {path: path for path in index} | {a: real for a, real in file.aliases.items() if real in index}
+        tensors = {path[len(prefix) :]: index[real] for path, real in reals.items() if path.startswith(prefix)}
     metadata: dict[str, Any] = {key: text_of(value) for key, value in attributes("").items()}
     metadata = {key: value for key, value in metadata.items() if value is not None}
     twins = {path: real for path, real in file.aliases.items() if real not in index}

@@ -48,8 +48,7 @@ def read_arrays(archive: Archive, limits: Limits) -> dict[str, Tensor]:
             tensors[name] = Tensor(name, "opaque1", (), problem=str(error))
     if first is not None and "__root__" in tensors:
         raise UnsupportedError(
-            "npz weights: expected arrays, found pickled Python objects (weights_format='npz'), "
-            "which kio never loads",
+            "npz weights: expected arrays, found pickled Python objects (weights_format='npz'), which kio never loads",
             source=archive.name,
             hint=PICKLED,
         )

@@ -109,9 +109,7 @@ class Probe:
     @cached_property
     def is_prefix(self) -> bool:
         """Whether the path is the prefix of a TensorFlow checkpoint, not a file itself."""
-        return (
-            self.path is not None and not os.path.lexists(self.path) and os.path.isfile(self.path + ".index")
-        )
+        return self.path is not None and not os.path.lexists(self.path) and os.path.isfile(self.path + ".index")
 
     @cached_property
     def head(self) -> bytes:
@@ -191,9 +189,7 @@ class Probe:
             return None
         nbytes = self.source.nbytes
         # One byte beyond the limit is enough for the parser to name it.
-        return json_text.parse(
-            self.source.read(0, min(nbytes, self.limits.config_bytes + 1)), self.name, self.limits
-        )
+        return json_text.parse(self.source.read(0, min(nbytes, self.limits.config_bytes + 1)), self.name, self.limits)
 
     def known(self, fact: T | None) -> T:
         """A fact that ``claims`` made sure of.

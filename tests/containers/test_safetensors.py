@@ -1,4 +1,4 @@
-"""safetensors: what its own reader takes, and refuses."""
+"""safetensors: what is refused, and how.  The reference reader is asked in tests/differential."""
 
 import json
 
@@ -6,21 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from kio.containers import safetensors as container
 from kio.errors import CorruptError, FormatError, LimitError, TruncatedError, UnsupportedError
 from kio.limits import Limits
 from kio.raw import transfer
 from kio.raw.source import Source
-
-dtypes = st.sampled_from(
-    ["?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8", "<c8"]
-)
-arrays = hnp.arrays(dtypes, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5))
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 
 def opened(data, **limits):
@@ -39,21 +30,6 @@ def entry(begin, end, dtype="U8", shape=None, **more):
         "data_offsets": [begin, end],
         **more,
     }
-
-
-names = texts.filter(lambda text: text != "__metadata__")
-
-
-# safetensors 0.8 writes a broken header for metadata={} without tensors, so min_size=1.
-@given(st.dictionaries(names, arrays, max_size=5), st.none() | st.dictionaries(texts, texts, min_size=1))
-def test_equals_safetensors(tensors, metadata):
-    data = save({name: np.ascontiguousarray(a).reshape(a.shape) for name, a in tensors.items()}, metadata)
-    index, found = opened(data)
-    assert found == (metadata or {})
-    assert set(index) == set(tensors)
-    for tensor, array in zip(index.values(), transfer.read(index.values()), strict=True):
-        np.testing.assert_array_equal(array, tensors[tensor.name])
-        assert array.dtype == tensors[tensor.name].dtype and array.shape == tensors[tensor.name].shape
 
 
 BAD = {
@@ -92,10 +68,6 @@ def test_refused(name):
     with pytest.raises(FormatError) as caught:
         opened(made(header, bytes(nbytes)))
     assert "x.safetensors" in str(caught.value) and str(caught.value).isprintable()
-    # The reference takes an extra field, and keeps the last of two equal names.
-    if name not in ("extra field", "twice", "leading space"):
-        with pytest.raises((SafetensorError, TypeError)):
-            load(made(header, bytes(nbytes)))
 
 
 def test_kinds_of_error():

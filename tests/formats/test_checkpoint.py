@@ -7,7 +7,6 @@ from kio.checkpoint import Assets, Checkpoint, nbytes_of
 from kio.errors import FormatError
 from kio.formats import open_checkpoint
 
-
 AMOUNTS = {5: 5, "5": 5, "5B": 5, "1KB": 1000, "1kb": 1000, "256MB": 256_000_000, "256 MiB": 256 << 20}
 AMOUNTS |= {"1.5GB": 1_500_000_000, "2GiB": 2 << 30, "1T": 10**12, " 3 K ": 3000}
 

@@ -35,9 +35,7 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "regressions" / "hdf5"
 SEED_MAX = 1 << 16
 SLOW_S = 1.0
-SIGNATURES = re.compile(
-    rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB"
-)
+SIGNATURES = re.compile(rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB")
 INTEGERS = (0, 1, 2, 7, 8, 16, 32, 33, 64, 255, 256, 4096, 65535, 1 << 31, (1 << 32) - 1, 1 << 63)
 
 
@@ -161,9 +159,7 @@ def main() -> int:
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         runs += 1
     verify_checksums(True)
-    print(
-        f"{runs} runs of {len(files)} seeds, slowest {1000 * worst:.0f} ms, {findings} findings, {outcomes}"
-    )
+    print(f"{runs} runs of {len(files)} seeds, slowest {1000 * worst:.0f} ms, {findings} findings, {outcomes}")
     return 1 if findings else 0
 
 

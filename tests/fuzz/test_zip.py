@@ -2,8 +2,6 @@
 
 import random
 
-import pytest
-
 from tests.fuzz import fuzz_zip
 
 
@@ -13,9 +11,10 @@ def test_seeds():
 
 def test_some_mutations():
     dice = random.Random(0)
-    assert any([fuzz_zip.check(fuzz_zip.mutated(dice.choice(fuzz_zip.SEEDS), dice)) for _ in range(5000)])
+    taken = sum(fuzz_zip.check(fuzz_zip.mutated(dice.choice(fuzz_zip.SEEDS), dice)) for _ in range(5000))
+    assert 0 < taken < 1000
 
 
-@pytest.mark.parametrize("path", sorted(fuzz_zip.REGRESSIONS.glob("*")), ids=lambda path: path.name)
-def test_regressions(path):
-    fuzz_zip.check(path.read_bytes())
+def test_regressions():
+    for path in sorted(fuzz_zip.REGRESSIONS.glob("*")):
+        fuzz_zip.check(path.read_bytes())

@@ -184,9 +184,7 @@ def test_zip64_number_where_none_is_asked_for():
 # ------------------------------------------------------------- two copies of one fact
 
 
-@pytest.mark.parametrize(
-    "field", ["flags", "method", "crc", "nbytes_stored", "nbytes", "name_nbytes", "name"]
-)
+@pytest.mark.parametrize("field", ["flags", "method", "crc", "nbytes_stored", "nbytes", "name_nbytes", "name"])
 @pytest.mark.parametrize("member", [0, 1, 2])
 def test_local_header_differs(field, member):
     at, _ = fields(GOOD)[f"local{member}.{field}"]
