@@ -18,7 +18,7 @@ Spec: PKWARE APPNOTE 6.3.10, sections 4.3 (records), 4.4 (fields), 4.5.3 (zip64)
 from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from kio.limits import DEFAULT
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kio.raw cimport cursor, kernels
 from kio.raw.cursor cimport Cursor
@@ -252,8 +252,6 @@ def open(Source source, limits=DEFAULT):
     Memory: O(members).
     """
     return _Reader(source, limits).archive()
-
-
 
 
 cdef class _Reader:

@@ -69,14 +69,8 @@ def open(probe: Probe) -> Checkpoint:
 
     Reads: the header of each member; all of a deflated one.
     """
-    return Checkpoint(
-        read_arrays(probe.known(probe.archive), probe.limits),
-        format="npz",
-        layout="flat",
-        name=probe.name,
-        source=probe.source,
-        closing=probe.closing,
-    )
+    tensors = read_arrays(probe.known(probe.archive), probe.limits)
+    return Checkpoint(tensors, format="npz", layout="flat", name=probe.name, source=probe.source, closing=probe.closing)
 
 
 FORMAT = Format("npz", claims, open)

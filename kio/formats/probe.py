@@ -104,7 +104,7 @@ class Probe:
         elif self.container == "json":
             _ = self.json
         elif self.container == "folder":
-            _ = self.folder
+            _ = self.known(self.folder).names
 
     @cached_property
     def is_prefix(self) -> bool:

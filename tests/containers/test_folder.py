@@ -80,7 +80,7 @@ def test_links_refused(folder, tmp_path):
     for name in ("link", "loop", "inside", "out/secret"):
         with pytest.raises(UnsupportedError, match="link"):
             found.source(name)
-    assert found.under("out/") == [] or "out/secret" in found.under("out/")
+    assert found.under("out/") == []
 
 
 @posix
@@ -145,7 +145,7 @@ def test_limits(folder):
     with pytest.raises(LimitError, match=r"limits\.members=10"):
         Folder(folder, Limits(members=10)).under("assets/")
     with pytest.raises(LimitError, match=r"limits\.members=10"):
-        Folder(folder / "assets", Limits(members=10))
+        _ = Folder(folder / "assets", Limits(members=10)).names
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
