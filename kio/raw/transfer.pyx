@@ -653,7 +653,6 @@ cdef class Run:
     cdef int execute(self, regions, threads) except -1:
         """Plan, run, check.  Raises what the first failing job met."""
         cdef Source source
-        cdef size_t n
         covered = self.plan(regions)
         pinned = []
         helpers = []
@@ -749,7 +748,6 @@ cdef list regions_of(tensors, verify):
     verify None takes those of which at least half is read anyway: then the sum is almost free.
     """
     cdef Tensor tensor
-    cdef Extent extent
     if verify is False:
         return []
     wanted = {}
@@ -808,13 +806,12 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     cdef Run run = Run()
     cdef Tensor tensor
     cdef uint8_t *dst
-    cdef uint8_t *base
     tensors = list(tensors)
     if into is None:
         into = [None] * len(tensors)
     elif len(into) != len(tensors):
         raise ValueError(f"into: expected {len(tensors)} entries, found {len(into)}")
-    for tensor, out in zip(tensors, into):
+    for tensor in tensors:
         if tensor.problem is not None:
             run.want(tensor, NULL, None, None)        # raises
     new = [tensor for tensor, out in zip(tensors, into) if out is None]
