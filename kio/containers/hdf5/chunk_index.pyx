@@ -49,7 +49,6 @@ from kio.containers.hdf5.layout cimport (
     EXTENSIBLE_ARRAY,
     FIXED_ARRAY,
     IMPLICIT,
-    SINGLE,
 )
 from kio.containers.hdf5.structure cimport Structure, address, length, log2_of, times
 from kio.containers.hdf5.types cimport RANK_MAX

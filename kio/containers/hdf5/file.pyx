@@ -61,7 +61,7 @@ from kio.containers.hdf5.header cimport (
     next_message,
     open_header,
 )
-from kio.containers.hdf5.layout cimport CHUNKED, COMPACT, CONTIGUOUS, VIRTUAL, parse_layout
+from kio.containers.hdf5.layout cimport CHUNKED, CONTIGUOUS, VIRTUAL, parse_layout
 from kio.containers.hdf5.structure cimport address, times
 from kio.containers.hdf5.types cimport parse_space, parse_type
 from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, take, text, u8, uint
@@ -177,7 +177,7 @@ cdef class File:
             groups that keep links in messages or heaps, as files of a higher libver do.
     """
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
         raise TypeError("use kio.containers.hdf5.open")
 
     @property
