@@ -354,7 +354,7 @@ cdef class File:
         finally:
             free(path)
         self.info["datasets"] = len(self.tensors)
-        self.info["groups"] = self.ngroups
+        self.info["groups"] = self.ngroups - 1  # the root is no member of .groups either
         return 0
 
     cdef int visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1:
