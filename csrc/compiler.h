@@ -36,6 +36,25 @@
 #  define KIO_SIMD_ARM 0
 #endif
 
+/*
+ * The intrinsics of the optional CRC and AES extensions.  GCC, and clang from
+ * 16, let a function ask for them; before that clang's headers have them only
+ * if the whole file was compiled for them, as on macOS.
+ */
+#if KIO_SIMD_ARM && (!defined(__clang__) || __clang_major__ >= 16 || \
+		     (defined(__ARM_FEATURE_CRC32) && defined(__ARM_FEATURE_AES)))
+#  define KIO_SIMD_ARM_CRC 1
+#else
+#  define KIO_SIMD_ARM_CRC 0
+#endif
+#if defined(__clang__)
+#  define KIO_ARM_FEATURES_CRC "crc"
+#  define KIO_ARM_FEATURES_PMULL "crc,aes"
+#else
+#  define KIO_ARM_FEATURES_CRC "+crc"
+#  define KIO_ARM_FEATURES_PMULL "+crc+crypto"
+#endif
+
 #if KIO_GNU
 #  define KIO_INLINE static inline __attribute__((always_inline, unused))
 #  define KIO_NOINLINE __attribute__((noinline))
@@ -58,6 +77,9 @@
 #  define KIO_UNLIKELY(x) (x)
 #  define KIO_RESTRICT
 #endif
+
+/* For the place of KIO_TARGET in a macro's arguments. */
+#define KIO_NO_TARGET
 
 /*
  * The chosen implementation is one pointer, written by whoever comes first;
@@ -134,6 +156,11 @@ KIO_INLINE uint64_t kio_load64le(const void *p)
 {
 	uint64_t v = kio_load64(p);
 	return KIO_LITTLE_ENDIAN ? v : kio_swap64(v);
+}
+
+KIO_INLINE void kio_store32le(void *p, uint32_t v)
+{
+	kio_store32(p, KIO_LITTLE_ENDIAN ? v : kio_swap32(v));
 }
 
 #endif /* KIO_COMPILER_H */

@@ -28,6 +28,17 @@ KIO_INLINE uint32_t as_bits(float f)
 	return bits;
 }
 
+/*
+ * a where x < y, else b; both below 2^31.  Spelled with masks because with ?:
+ * GCC makes branches around the arithmetic of floats, and no vectors.
+ */
+KIO_INLINE uint32_t below(uint32_t x, uint32_t y, uint32_t a, uint32_t b)
+{
+	uint32_t mask = 0u - (uint32_t)((int32_t)x < (int32_t)y);
+
+	return (a & mask) | (b & ~mask);
+}
+
 KIO_INLINE uint32_t widen_bf16(uint32_t x) { return x << 16; }
 
 KIO_INLINE uint32_t narrow_bf16(uint32_t x)
@@ -35,7 +46,7 @@ KIO_INLINE uint32_t narrow_bf16(uint32_t x)
 	/* Half of the dropped range, less one if the kept part is even. */
 	uint32_t rounded = (x + 0x7FFF + (x >> 16 & 1)) >> 16;
 
-	return (x & 0x7FFFFFFF) > 0x7F800000 ? (x >> 16 & 0x8000) | 0x7FC0 : rounded;
+	return below(0x7F800000, x & 0x7FFFFFFF, (x >> 16 & 0x8000) | 0x7FC0, rounded);
 }
 
 /*
@@ -52,7 +63,7 @@ KIO_INLINE uint32_t widen(uint32_t magnitude, unsigned mant, int bias)
 	uint32_t normal = moved + ((uint32_t)(127 - bias) << 23);
 	uint32_t subnormal = as_bits(as_float(moved + hidden) - as_float(hidden));
 
-	return moved < 1u << 23 ? subnormal : normal;
+	return below(moved, 1u << 23, subnormal, normal);
 }
 
 /*
@@ -69,47 +80,48 @@ KIO_INLINE uint32_t narrow(uint32_t magnitude, unsigned mant, int bias)
 	uint32_t magic = (uint32_t)(127 - bias + 1 + (int)drop) << 23;
 	uint32_t subnormal = as_bits(as_float(magnitude) + as_float(magic)) - magic;
 
-	return magnitude < rebias + (1u << 23) ? subnormal : normal;
+	return below(magnitude, rebias + (1u << 23), subnormal, normal);
 }
 
 KIO_INLINE uint32_t widen_f16(uint32_t x)
 {
 	uint32_t sign = (x & 0x8000) << 16, m = x & 0x7FFF;
-	uint32_t special = 0x7F800000 | (m & 0x3FF) << 13 | (m > 0x7C00 ? 0x400000u : 0);
+	uint32_t special = 0x7F800000 | (m & 0x3FF) << 13 | below(0x7C00, m, 0x400000, 0);
 
-	return sign | (m >= 0x7C00 ? special : widen(m, 10, 15));
+	return sign | below(m, 0x7C00, widen(m, 10, 15), special);
 }
 
 KIO_INLINE uint32_t narrow_f16(uint32_t x)
 {
 	uint32_t sign = x >> 16 & 0x8000, m = x & 0x7FFFFFFF;
 	/* 65520, halfway between the largest float16 and what would follow. */
-	uint32_t finite = m >= 0x477FF000 ? 0x7C00 : narrow(m, 10, 15);
+	uint32_t finite = below(m, 0x477FF000, narrow(m, 10, 15), 0x7C00);
 
-	return sign | (m > 0x7F800000 ? 0x7E00 | (m >> 13 & 0x1FF) : finite);
+	return sign | below(0x7F800000, m, 0x7E00 | (m >> 13 & 0x1FF), finite);
 }
 
 KIO_INLINE uint32_t widen_e5m2(uint32_t x)
 {
 	uint32_t sign = (x & 0x80) << 24, m = x & 0x7F;
-	uint32_t special = m == 0x7C ? 0x7F800000 : 0x7FC00000;
+	uint32_t special = below(m, 0x7D, 0x7F800000, 0x7FC00000);
 
-	return sign | (m >= 0x7C ? special : widen(m, 2, 15));
+	return sign | below(m, 0x7C, widen(m, 2, 15), special);
 }
 
 KIO_INLINE uint32_t narrow_e5m2(uint32_t x)
 {
 	uint32_t sign = x >> 24 & 0x80, m = x & 0x7FFFFFFF;
-	uint32_t finite = m >= 0x47700000 /* 61440 */ ? 0x7C : narrow(m, 2, 15);
+	/* 61440, halfway between the largest float8_e5m2 and what would follow. */
+	uint32_t finite = below(m, 0x47700000, narrow(m, 2, 15), 0x7C);
 
-	return sign | (m > 0x7F800000 ? 0x7E : finite);
+	return sign | below(0x7F800000, m, 0x7E, finite);
 }
 
 KIO_INLINE uint32_t widen_e4m3fn(uint32_t x)
 {
 	uint32_t sign = (x & 0x80) << 24, m = x & 0x7F;
 
-	return sign | (m == 0x7F ? 0x7FC00000 : widen(m, 3, 7));
+	return sign | below(m, 0x7F, widen(m, 3, 7), 0x7FC00000);
 }
 
 KIO_INLINE uint32_t narrow_e4m3fn(uint32_t x)
@@ -117,7 +129,7 @@ KIO_INLINE uint32_t narrow_e4m3fn(uint32_t x)
 	uint32_t sign = x >> 24 & 0x80, m = x & 0x7FFFFFFF;
 
 	/* 464 ties between 448, the largest value, and 480, which is NaN: even is 448. */
-	return sign | (m > 0x43E80000 ? 0x7F : narrow(m, 3, 7));
+	return sign | below(0x43E80000, m, 0x7F, narrow(m, 3, 7));
 }
 
 #define WIDEN_LOOP(name, attributes, bits, convert)                           \
@@ -141,17 +153,32 @@ KIO_INLINE uint32_t narrow_e4m3fn(uint32_t x)
 #define STORE_8(out, i, v) ((out)[i] = (uint8_t)(v))
 #define STORE_16(out, i, v) kio_store16((out) + 2 * (i), (uint16_t)(v))
 
+
 #define CONVERSION_DISPATCH(conversion)                                       \
 	typedef kio_convert_fn kio_##conversion##_fn;                         \
 	KIO_DISPATCH_VOID(conversion, (void *dst, const void *src, size_t nelems), \
 			  (dst, src, nelems))
 
+#if KIO_SIMD_X86
 #define CONVERSION(conversion, kind, bits, convert)                           \
-	kind##_LOOP(conversion##_portable, , bits, convert)                   \
+	kind##_LOOP(conversion##_portable, KIO_NO_TARGET, bits, convert)      \
+	kind##_LOOP(conversion##_avx2, KIO_TARGET("avx2"), bits, convert)     \
+	kind##_LOOP(conversion##_avx512,                                      \
+		    KIO_TARGET("avx512f,avx512bw,avx512vl"), bits, convert) \
+	const struct kio_convert_impl kio_##conversion##_impls[] = {          \
+		{ "avx512", kio_runs_avx512, conversion##_avx512 },           \
+		{ "avx2", kio_runs_avx2, conversion##_avx2 },                 \
+		{ "portable", kio_runs_always, conversion##_portable },       \
+	};                                                                    \
+	CONVERSION_DISPATCH(conversion)
+#else
+#define CONVERSION(conversion, kind, bits, convert)                           \
+	kind##_LOOP(conversion##_portable, KIO_NO_TARGET, bits, convert)      \
 	const struct kio_convert_impl kio_##conversion##_impls[] = {          \
 		{ "portable", kio_runs_always, conversion##_portable },       \
 	};                                                                    \
 	CONVERSION_DISPATCH(conversion)
+#endif
 
 CONVERSION(bf16_to_f32, WIDEN, 16, widen_bf16)
 CONVERSION(f32_to_bf16, NARROW, 16, narrow_bf16)

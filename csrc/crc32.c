@@ -56,9 +56,19 @@ static const uint32_t powers[PERIOD] = {
 	0xC40BA6D0, 0xC4E22C3C,
 };
 
+#if KIO_SIMD_X86 || KIO_SIMD_ARM_CRC
+static const struct crc_fold fold = {
+	.by128 = { 0x65673B4600000000u, 0x9BA54C6F00000000u },
+	.by256 = { 0x9570D49500000000u, 0x01B5FD1D00000000u },
+	.by512 = { 0x653D982200000000u, 0xCAD38E8F00000000u },
+	.by1024 = { 0x7D657A1000000000u, 0x7406FA9500000000u },
+	.by2048 = { 0x7CC8E1E700000000u, 0x03F9F86300000000u },
+};
+#endif
+
 uint32_t kio_crc32_combine(uint32_t crc1, uint32_t crc2, uint64_t nbytes2)
 {
-	return crc_combine(POLY, powers, PERIOD, crc1, crc2, nbytes2);
+	return crc_combine(tables, POLY, powers, PERIOD, crc1, crc2, nbytes2);
 }
 
 static uint32_t portable(uint32_t crc, const void *src, size_t nbytes)
@@ -71,12 +81,36 @@ static uint32_t portable_copy(uint32_t crc, void *dst, const void *src, size_t n
 	return ~crc_tables_copy(tables, ~crc, dst, src, nbytes);
 }
 
+#if KIO_SIMD_X86
+#  include "x86/crc_fold_impl.h"
+#elif KIO_SIMD_ARM_CRC
+#  define CRC_WORD __crc32d
+#  define CRC_BYTE __crc32b
+#  include "arm/crc_fold_impl.h"
+#endif
+
 const struct kio_crc32_impl kio_crc32_impls[] = {
+#if KIO_SIMD_X86
+	{ "vpclmul512", kio_runs_vpclmul512, vpclmul512 },
+	{ "vpclmul", kio_runs_vpclmul, vpclmul },
+	{ "pclmul", kio_runs_pclmul, pclmul },
+#elif KIO_SIMD_ARM_CRC
+	{ "pmull", kio_runs_arm_pmull, pmull },
+	{ "armcrc", kio_runs_arm_crc32, armcrc },
+#endif
 	{ "portable", kio_runs_always, portable },
 };
 KIO_DISPATCH(crc32, uint32_t, (uint32_t crc, const void *src, size_t nbytes), (crc, src, nbytes))
 
 const struct kio_crc32_copy_impl kio_crc32_copy_impls[] = {
+#if KIO_SIMD_X86
+	{ "vpclmul512", kio_runs_vpclmul512, vpclmul512_copy },
+	{ "vpclmul", kio_runs_vpclmul, vpclmul_copy },
+	{ "pclmul", kio_runs_pclmul, pclmul_copy },
+#elif KIO_SIMD_ARM_CRC
+	{ "pmull", kio_runs_arm_pmull, pmull_copy },
+	{ "armcrc", kio_runs_arm_crc32, armcrc_copy },
+#endif
 	{ "portable", kio_runs_always, portable_copy },
 };
 KIO_DISPATCH(crc32_copy, uint32_t, (uint32_t crc, void *dst, const void *src, size_t nbytes),

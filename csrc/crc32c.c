@@ -56,9 +56,19 @@ static const uint32_t powers[PERIOD] = {
 	0xA51E1F42,
 };
 
+#if KIO_SIMD_X86 || KIO_SIMD_ARM_CRC
+static const struct crc_fold fold = {
+	.by128 = { 0x3743F7BD00000000u, 0x3171D43000000000u },
+	.by256 = { 0x33CCBBBC00000000u, 0xA2158B3400000000u },
+	.by512 = { 0x1C19243B00000000u, 0x75BBA45B00000000u },
+	.by1024 = { 0x6577B24500000000u, 0x7417153F00000000u },
+	.by2048 = { 0xE9A5D8BE00000000u, 0x1426A81500000000u },
+};
+#endif
+
 uint32_t kio_crc32c_combine(uint32_t crc1, uint32_t crc2, uint64_t nbytes2)
 {
-	return crc_combine(POLY, powers, PERIOD, crc1, crc2, nbytes2);
+	return crc_combine(tables, POLY, powers, PERIOD, crc1, crc2, nbytes2);
 }
 
 static uint32_t portable(uint32_t crc, const void *src, size_t nbytes)
@@ -71,12 +81,38 @@ static uint32_t portable_copy(uint32_t crc, void *dst, const void *src, size_t n
 	return ~crc_tables_copy(tables, ~crc, dst, src, nbytes);
 }
 
+#if KIO_SIMD_X86
+#  include "x86/crc_fold_impl.h"
+#  include "x86/crc32c_impl.h"
+#elif KIO_SIMD_ARM_CRC
+#  define CRC_WORD __crc32cd
+#  define CRC_BYTE __crc32cb
+#  include "arm/crc_fold_impl.h"
+#endif
+
 const struct kio_crc32c_impl kio_crc32c_impls[] = {
+#if KIO_SIMD_X86
+	{ "vpclmul512", kio_runs_vpclmul512, vpclmul512 },
+	{ "vpclmul", kio_runs_vpclmul, vpclmul },
+	{ "pclmul", kio_runs_pclmul, pclmul },
+	{ "sse42", kio_runs_sse42, sse42 },
+#elif KIO_SIMD_ARM_CRC
+	{ "pmull", kio_runs_arm_pmull, pmull },
+	{ "armcrc", kio_runs_arm_crc32, armcrc },
+#endif
 	{ "portable", kio_runs_always, portable },
 };
 KIO_DISPATCH(crc32c, uint32_t, (uint32_t crc, const void *src, size_t nbytes), (crc, src, nbytes))
 
 const struct kio_crc32c_copy_impl kio_crc32c_copy_impls[] = {
+#if KIO_SIMD_X86
+	{ "vpclmul512", kio_runs_vpclmul512, vpclmul512_copy },
+	{ "vpclmul", kio_runs_vpclmul, vpclmul_copy },
+	{ "pclmul", kio_runs_pclmul, pclmul_copy },
+#elif KIO_SIMD_ARM_CRC
+	{ "pmull", kio_runs_arm_pmull, pmull_copy },
+	{ "armcrc", kio_runs_arm_crc32, armcrc_copy },
+#endif
 	{ "portable", kio_runs_always, portable_copy },
 };
 KIO_DISPATCH(crc32c_copy, uint32_t, (uint32_t crc, void *dst, const void *src, size_t nbytes),

@@ -20,18 +20,18 @@
 	((((i) & 1) ? (a) : 0) ^ (((i) & 2) ? (b) : 0) ^ (((i) & 4) ? (c) : 0) ^ \
 	 (((i) & 8) ? (d) : 0) ^ (((i) & 16) ? (e) : 0) ^ (((i) & 32) ? (f) : 0) ^ \
 	 (((i) & 64) ? (g) : 0) ^ (((i) & 128) ? (h) : 0))
-#define CRC_AT4(i, ...)                                                       \
-	CRC_AT(i, __VA_ARGS__), CRC_AT((i) + 1, __VA_ARGS__),                 \
-	CRC_AT((i) + 2, __VA_ARGS__), CRC_AT((i) + 3, __VA_ARGS__)
-#define CRC_AT16(i, ...)                                                      \
-	CRC_AT4(i, __VA_ARGS__), CRC_AT4((i) + 4, __VA_ARGS__),               \
-	CRC_AT4((i) + 8, __VA_ARGS__), CRC_AT4((i) + 12, __VA_ARGS__)
-#define CRC_AT64(i, ...)                                                      \
-	CRC_AT16(i, __VA_ARGS__), CRC_AT16((i) + 16, __VA_ARGS__),            \
-	CRC_AT16((i) + 32, __VA_ARGS__), CRC_AT16((i) + 48, __VA_ARGS__)
-#define CRC_ROW(...)                                                          \
-	{ CRC_AT64(0, __VA_ARGS__), CRC_AT64(64, __VA_ARGS__),                \
-	  CRC_AT64(128, __VA_ARGS__), CRC_AT64(192, __VA_ARGS__) }
+#define CRC_AT4(i, a, b, c, d, e, f, g, h)                                    \
+	CRC_AT((i) + 0, a, b, c, d, e, f, g, h), CRC_AT((i) + 1, a, b, c, d, e, f, g, h),\
+	CRC_AT((i) + 2, a, b, c, d, e, f, g, h), CRC_AT((i) + 3, a, b, c, d, e, f, g, h)
+#define CRC_AT16(i, a, b, c, d, e, f, g, h)                                   \
+	CRC_AT4((i) + 0, a, b, c, d, e, f, g, h), CRC_AT4((i) + 4, a, b, c, d, e, f, g, h),\
+	CRC_AT4((i) + 8, a, b, c, d, e, f, g, h), CRC_AT4((i) + 12, a, b, c, d, e, f, g, h)
+#define CRC_AT64(i, a, b, c, d, e, f, g, h)                                   \
+	CRC_AT16((i) + 0, a, b, c, d, e, f, g, h), CRC_AT16((i) + 16, a, b, c, d, e, f, g, h),\
+	CRC_AT16((i) + 32, a, b, c, d, e, f, g, h), CRC_AT16((i) + 48, a, b, c, d, e, f, g, h)
+#define CRC_ROW(a, b, c, d, e, f, g, h)                                              \
+	{ CRC_AT64(0, a, b, c, d, e, f, g, h), CRC_AT64(64, a, b, c, d, e, f, g, h),       \
+	  CRC_AT64(128, a, b, c, d, e, f, g, h), CRC_AT64(192, a, b, c, d, e, f, g, h) }
 
 typedef const uint32_t crc_table[16][256];
 
@@ -81,15 +81,23 @@ KIO_INLINE uint32_t crc_tables_copy(crc_table t, uint32_t state, uint8_t *dst, c
 	return state;
 }
 
-/* a * b modulo the polynomial. */
-KIO_INLINE uint32_t crc_multiply(uint32_t poly, uint32_t a, uint32_t b)
+/*
+ * a * b modulo the polynomial.  Bit by bit, b is multiplied by x 32 times, each
+ * step waiting for the one before; so b x^8, b x^16 and b x^24 come from the
+ * tables and the four run side by side, eight steps each.
+ */
+KIO_INLINE uint32_t crc_multiply(crc_table t, uint32_t poly, uint32_t a, uint32_t b)
 {
-	uint32_t product = 0;
+	uint32_t product = 0, shifted[4];
 
-	for (int i = 0; i < 32; i++) {
-		product ^= b & (0u - (a >> 31));
-		a <<= 1;
-		b = (b >> 1) ^ (poly & (0u - (b & 1)));
+	shifted[0] = b;
+	for (int k = 1; k < 4; k++)
+		shifted[k] = (shifted[k - 1] >> 8) ^ t[0][shifted[k - 1] & 0xFF];
+	for (int i = 0; i < 8; i++, a <<= 1) {
+		for (int k = 0; k < 4; k++) {
+			product ^= shifted[k] & (0u - (a >> (31 - 8 * k) & 1));
+			shifted[k] = (shifted[k] >> 1) ^ (poly & (0u - (shifted[k] & 1)));
+		}
 	}
 	return product;
 }
@@ -99,13 +107,30 @@ KIO_INLINE uint32_t crc_multiply(uint32_t poly, uint32_t a, uint32_t b)
  * A's polynomial by that power, and the pre- and post-complements cancel.
  * powers[k] = x^(2^k); the sequence repeats after `period` squarings.
  */
-KIO_INLINE uint32_t crc_combine(uint32_t poly, const uint32_t *powers, unsigned period,
+KIO_INLINE uint32_t crc_combine(crc_table t, uint32_t poly, const uint32_t *powers, unsigned period,
 				uint32_t crc1, uint32_t crc2, uint64_t nbytes2)
 {
 	for (unsigned k = 3; nbytes2; k++, nbytes2 >>= 1)
 		if (nbytes2 & 1)
-			crc1 = crc_multiply(poly, crc1, powers[k % period]);
+			crc1 = crc_multiply(t, poly, crc1, powers[k % period]);
 	return crc1 ^ crc2;
 }
+
+/*
+ * Folding: a 16-byte lane L of the message, D bits before lane M, can be
+ * replaced by M + L * x^D modulo the polynomial.  L is two 64-bit halves, so
+ * that is two carry-less multiplications by 64-bit constants:
+ *
+ *     low half   stands for x^64 and up     constant x^(D + 63)
+ *     high half  stands for x^0 and up      constant x^(D - 1)
+ *
+ * The missing factor x: the product of two reflected 64-bit polynomials has
+ * 127 bits, and as a reflected 128-bit number it is shifted down by one place.
+ * Both constants, reduced to 32 bits and reflected, sit in the upper half of
+ * 64.  byD[0] is for the low half.
+ */
+struct crc_fold {
+	uint64_t by128[2], by256[2], by512[2], by1024[2], by2048[2];
+};
 
 #endif /* KIO_CRC_IMPL_H */

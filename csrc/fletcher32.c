@@ -9,37 +9,76 @@
  *     sum2 = n w_0 + (n - 1) w_1 + ... + 1 w_(n-1)
  * both modulo 65535, where folding carries (x & 0xffff) + (x >> 16) turns a
  * non-zero multiple of 65535 into 0xFFFF, never into 0.
+ *
+ * Exchanging the bytes of a 16-bit word rotates it by 8, which modulo 65535 is
+ * a multiplication by 256.  So the sums are taken of the words as they lie in
+ * memory, and on a little-endian machine multiplied by 256 in the end.
  */
 #include "kio.h"
 #include "dispatch.h"
 
-static uint64_t fold(uint64_t sum) { return (sum & 0xFFFF) + (sum >> 16); }
+/*
+ * Rows of LANES words.  Each lane keeps the sum of its words, and the sum of
+ * those sums row by row; lanes are independent, so the compiler makes vectors
+ * of them.  65535 ROWS (ROWS + 1) / 2 < 2^32.
+ */
+enum { LANES = 32, ROWS = 256 };
 
-static uint32_t portable(const void *src, size_t nbytes)
+/* Modulo 65535 to 16 bits; 0 only from 0. */
+KIO_INLINE uint64_t fold(uint64_t sum)
 {
-	const uint8_t *p = src;
+	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	return (sum & 0xFFFF) + (sum >> 16);
+}
+
+KIO_INLINE uint32_t fletcher(const uint8_t *p, size_t nbytes)
+{
 	uint64_t sum1 = 0, sum2 = 0;
 	size_t nwords = nbytes / 2;
 
-	while (nwords) {
-		size_t n = nwords < 65536 ? nwords : 65536;
+	while (nwords >= LANES) {
+		size_t nrows = nwords / LANES < ROWS ? nwords / LANES : ROWS;
+		uint32_t sum[LANES] = { 0 }, sums[LANES] = { 0 };
 
-		nwords -= n;
-		for (; n--; p += 2) {
-			sum1 += (uint32_t)(p[0] << 8 | p[1]);
-			sum2 += sum1;
+		sum2 += sum1 * nrows * LANES;
+		nwords -= nrows * LANES;
+		for (size_t row = 0; row < nrows; row++, p += LANES * 2) {
+			for (int j = 0; j < LANES; j++) {
+				sums[j] += sum[j];
+				sum[j] += kio_load16(p + 2 * j);
+			}
 		}
-		sum1 = fold(fold(fold(sum1)));
-		sum2 = fold(fold(fold(sum2)));
+		for (unsigned j = 0; j < LANES; j++) {
+			sum1 += sum[j];
+			sum2 += (uint64_t)LANES * sums[j] + (uint64_t)(LANES - j) * sum[j];
+		}
+		sum1 = fold(sum1);
+		sum2 = fold(sum2);
 	}
-	if (nbytes % 2) {
-		sum1 += (uint32_t)(*p << 8);
+	for (; nwords > 0; nwords--, p += 2) {
+		sum1 += kio_load16(p);
 		sum2 += sum1;
 	}
-	sum1 = fold(fold(sum1));
-	sum2 = fold(fold(sum2));
-	return (uint32_t)(sum2 << 16 | sum1);
+	if (KIO_LITTLE_ENDIAN) {
+		sum1 = fold(sum1) << 8;
+		sum2 = fold(sum2) << 8;
+	}
+	if (nbytes % 2) {
+		sum1 += (uint64_t)*p << 8;
+		sum2 += sum1;
+	}
+	return (uint32_t)(fold(sum2) << 16 | fold(sum1));
 }
+
+static uint32_t portable(const void *src, size_t nbytes) { return fletcher(src, nbytes); }
+#if KIO_SIMD_X86
+KIO_TARGET("avx2") static uint32_t avx2(const void *src, size_t nbytes)
+{
+	return fletcher(src, nbytes);
+}
+#endif
 
 uint32_t kio_fletcher32_old(uint32_t fletcher32)
 {
@@ -47,6 +86,9 @@ uint32_t kio_fletcher32_old(uint32_t fletcher32)
 }
 
 const struct kio_fletcher32_impl kio_fletcher32_impls[] = {
+#if KIO_SIMD_X86
+	{ "avx2", kio_runs_avx2, avx2 },
+#endif
 	{ "portable", kio_runs_always, portable },
 };
 KIO_DISPATCH(fletcher32, uint32_t, (const void *src, size_t nbytes), (src, nbytes))

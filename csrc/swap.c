@@ -27,9 +27,17 @@
 			memcpy(out, in, nelems * itemsize);                   \
 	}
 
-SWAP_LOOPS(portable, )
+SWAP_LOOPS(portable, KIO_NO_TARGET)
+#if KIO_SIMD_X86
+SWAP_LOOPS(ssse3, KIO_TARGET("ssse3"))
+SWAP_LOOPS(avx2, KIO_TARGET("avx2"))
+#endif
 
 const struct kio_swap_impl kio_swap_impls[] = {
+#if KIO_SIMD_X86
+	{ "avx2", kio_runs_avx2, avx2 },
+	{ "ssse3", kio_runs_ssse3, ssse3 },
+#endif
 	{ "portable", kio_runs_always, portable },
 };
 KIO_DISPATCH_VOID(swap, (void *dst, const void *src, size_t nelems, size_t itemsize),

@@ -23,10 +23,14 @@ class Limits:
             that a small tensor of zeros may compress as well as it likes.
         config_bytes: Size of a JSON document (config, metadata, shard map).
         config_depth: Nesting depth of a JSON document.
+        config_nodes: Values in a JSON document.  Python takes up to 64 bytes for one.
         name_bytes: Length of one tensor name in UTF-8.
         attribute_bytes: Decoded size of all attributes of one object.
         members: Members of one archive.
         spool_bytes: Size of a deflated archive member that is decoded into memory.
+        spool_expansion: Decoded over stored size of such a member beyond
+            ``unbacked_bytes``.  Less than ``expansion``, because a member is decoded
+            before its tensors are known.
         work_factor: Bytes of structure parsed, as a multiple of the file's size.
             Genuine files stay below one.
         work_bytes: Bytes of structure that may be parsed whatever the file's size.
@@ -41,10 +45,12 @@ class Limits:
     unbacked_bytes: int = 1 << 20
     config_bytes: int = 64 << 20
     config_depth: int = 128
+    config_nodes: int = 1_000_000
     name_bytes: int = 1 << 16
     attribute_bytes: int = 64 << 20
     members: int = 10_000
     spool_bytes: int = 16 << 30
+    spool_expansion: int = 100
     work_factor: int = 3
     work_bytes: int = 64 << 10
     chunks: int = 1 << 24

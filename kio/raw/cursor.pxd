@@ -4,17 +4,22 @@
 # header-only: cimport it, there is nothing to link.
 #
 #     span(image, offset, nbytes)      a cursor on exactly those bytes, or TruncatedError
+#     enter(c, image, offset, nbytes)  the same, in place
 #     u8 u16 u32 u64 uint(width)       little-endian, advance
-#     skip  left  tell                 where it stands
-#     expect(c, magic, 4)              CorruptError unless the next bytes are the magic
+#     skip  seek  left  tell           where it stands
+#     starts(c, magic, 4)              whether the next bytes are the magic
+#     expect(c, magic, 4)              CorruptError unless they are; advances
 #     until_zero                       bytes up to a NUL
-#     text / take                      copies as Python bytes
+#     rises(a, n, b, m)                whether the next bytes of a sort before those of b
+#     take / text / copy               copies as bytes, as str, into memory of the caller
+#     run                              checked pointer for a kernel of csrc; not to be indexed
 #
 # All functions raise through Python and are called with the GIL held.
 
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr, memcmp, memcpy
 
 from kio.raw.source cimport Image
 
@@ -36,6 +41,16 @@ cdef inline Cursor span(Image image, uint64_t offset, uint64_t nbytes) except *:
     c.origin = offset
     c.image = <void *>image
     return c
+
+
+cdef inline int enter(Cursor *c, Image image, uint64_t offset, uint64_t nbytes) except -1:
+    image.need(offset, nbytes)
+    c.base = image.base + offset
+    c.at = 0
+    c.end = nbytes
+    c.origin = offset
+    c.image = <void *>image
+    return 0
 
 
 cdef inline uint64_t tell(const Cursor *c) noexcept:
@@ -62,6 +77,14 @@ cdef inline int need(const Cursor *c, uint64_t nbytes) except -1:
 cdef inline int skip(Cursor *c, uint64_t nbytes) except -1:
     need(c, nbytes)
     c.at += nbytes
+    return 0
+
+
+cdef inline int seek(Cursor *c, uint64_t at) except -1:
+    """Stand at byte ``at`` of the span."""
+    if at > c.end:
+        overrun(c, at - c.at)
+    c.at = at
     return 0
 
 
@@ -116,6 +139,26 @@ cdef inline bytes take(Cursor *c, uint64_t nbytes):
     return (c.base + c.at - nbytes)[:nbytes]
 
 
+cdef inline str text(Cursor *c, uint64_t nbytes, const char *errors):
+    """The next bytes as UTF-8, bytes that are none handled as ``errors`` says."""
+    need(c, nbytes)
+    c.at += nbytes
+    return PyUnicode_DecodeUTF8(<const char *>(c.base + c.at - nbytes), nbytes, errors)
+
+
+cdef inline int copy(Cursor *c, void *dst, uint64_t nbytes) except -1:
+    need(c, nbytes)
+    memcpy(dst, c.base + c.at, nbytes)
+    c.at += nbytes
+    return 0
+
+
+cdef inline const void *run(Cursor *c, uint64_t nbytes) except NULL:
+    need(c, nbytes)
+    c.at += nbytes
+    return c.base + c.at - nbytes
+
+
 cdef inline size_t until_zero(const Cursor *c) except? 0xDEAD:
     """Bytes before the next NUL of the span."""
     cdef const void *z = memchr(c.base + c.at, 0, c.end - c.at)
@@ -125,3 +168,12 @@ cdef inline size_t until_zero(const Cursor *c) except? 0xDEAD:
             f"string: expected a NUL within {c.end - c.at} bytes, found none",
             source=(<Image>c.image).source.name, offset=c.origin + c.at)
     return <size_t>(<const uint8_t *>z - (c.base + c.at))
+
+
+cdef inline bint rises(const Cursor *a, size_t a_nbytes, const Cursor *b, size_t b_nbytes) except -1:
+    """Whether the next bytes of a sort before those of b."""
+    cdef int order
+    need(a, a_nbytes)
+    need(b, b_nbytes)
+    order = memcmp(a.base + a.at, b.base + b.at, min(a_nbytes, b_nbytes))
+    return order < 0 or (order == 0 and a_nbytes < b_nbytes)

@@ -18,6 +18,7 @@ cdef class Source:
     cdef readonly uint64_t base          # of this window, in the file or the buffer
     cdef readonly object crc32           # of the whole window as stored with it, or None
     cdef readonly Source checked         # the nearest window around this one with a crc32
+    cdef readonly bint mapped            # memory is a mapped file: tensors may be views of it
     cdef Descriptor descriptor           # None for memory and Python file objects
     cdef const uint8_t *memory           # first byte of this window, or NULL
     cdef object owner                    # buffer or file object that must outlive this

@@ -65,14 +65,20 @@ cdef class Source:
         raise TypeError("use Source.open, Source.of_bytes or source.window")
 
     @staticmethod
-    def open(path):
+    def open(path, *, bint mmap=False):
         """Open the regular file at ``path``.
+
+        Args:
+            path: ``str``, ``bytes`` or ``os.PathLike``.
+            mmap: Map the file, so that tensors become views without a copy.  Only for
+                files that nobody truncates: the system would end the process.
 
         Raises:
             OSError: as the system reports it.
             UnsupportedError: for a FIFO, a device, a socket: anything whose read could
                 block for ever or has no end.
         """
+        cdef Source self
         name = os.fsdecode(path)
         flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         # Without O_NONBLOCK the open itself would wait for a FIFO's writer.
@@ -84,7 +90,11 @@ cdef class Source:
         if not stat.S_ISREG(status.st_mode):
             raise UnsupportedError(
                 f"file kind: expected a regular file, found mode {status.st_mode:#o}", source=name)
-        return _source(name, status.st_size, descriptor, None)
+        self = _source(name, status.st_size, descriptor, None)
+        if mmap and self.nbytes:
+            self = Source.of_bytes(self.mapping(), name)
+            self.mapped = True
+        return self
 
     @staticmethod
     def of_bytes(data, name="<bytes>"):
@@ -115,7 +125,7 @@ cdef class Source:
         if isinstance(file, io.BytesIO):
             return Source.of_bytes(file.getbuffer(), name)
         # Exact types only: a gzip file also has a fileno(), that of other bytes.
-        if type(file) in (io.BufferedReader, io.BufferedRandom, io.BufferedWriter, io.FileIO):
+        if type(file) is io.FileIO or type(getattr(file, "raw", None)) is io.FileIO:
             if file.writable():
                 file.flush()
             status = os.fstat(file.fileno())
@@ -138,7 +148,7 @@ cdef class Source:
                 source=self.name, offset=offset)
         inner = _source(f"{self.name}!{name}", nbytes, self.descriptor, self.owner)
         inner.base = self.base + offset
-        inner.lock = self.lock
+        inner.lock, inner.mapped = self.lock, self.mapped
         if self.memory != NULL:
             inner.memory = self.memory + offset
         inner.crc32 = crc32

@@ -126,13 +126,30 @@ cdef class Tensor:
         return self.shape[0]
 
     def __array__(self, dtype=None, copy=None):
+        if self.plain and self.source.mapped and not self.swapped and not copy:
+            array = self.view()
+            return array if dtype is None else array.astype(dtype, copy=False)
         if copy is False:
-            raise ValueError("a tensor in a file cannot become an array without a copy")
+            raise ValueError("a tensor in a file cannot become an array without a copy; "
+                             "kio.open(path, mmap=True) gives views")
         from kio.raw import transfer
         array = transfer.read([self])[0]
         return array if dtype is None else array.astype(dtype, copy=False)
 
+    def view(self):
+        """A read-only array on the mapped file itself.  Cost: no byte is read.
+
+        Raises:
+            ValueError: unless the file was opened with ``mmap=True`` and the tensor's bytes
+                lie there as they are used: uncompressed, in the machine's byte order.
+        """
+        if not (self.plain and self.source.mapped and not self.swapped):
+            raise ValueError(f"{self.name}: not stored as a view needs it, or the file is not mapped")
+        return np.ndarray(self.shape, self.dtype, self.source.mapping(), self.offset)
+
     def __getitem__(self, key):
+        if self.plain and self.source.mapped and not self.swapped:
+            return self.view()[key]
         from kio.raw import transfer
         return transfer.read_slice(self, key)
 

@@ -21,6 +21,7 @@ import numpy as np
 from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError
 from kio.raw.memory import allocate
 
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
@@ -732,19 +733,26 @@ cdef list regions_of(tensors, verify):
 
 cdef uint8_t *address_of(out, Tensor tensor, uint64_t nbytes) except? NULL:
     """Where out's memory begins; out is a writable C-contiguous buffer or (address, nbytes)."""
-    cdef unsigned char[::1] view
+    cdef Py_buffer view
+    cdef uint8_t *address
     if isinstance(out, tuple):
-        address, room = out
+        where, room = out
         if room != nbytes:
             raise ValueError(f"destination of {tensor.name}: expected {nbytes} bytes, found {room}")
-        return <uint8_t *><uintptr_t>address
-    if not isinstance(out, np.ndarray):
-        out = np.frombuffer(out, np.uint8)
-    if out.nbytes != nbytes:
-        raise ValueError(f"destination of {tensor.name}: expected {nbytes} bytes, found {out.nbytes}")
-    if not out.flags.c_contiguous or not out.flags.writeable:
-        raise ValueError(f"destination of {tensor.name}: expected writable C-contiguous memory")
-    return <uint8_t *><uintptr_t><object>out.ctypes.data if nbytes else NULL
+        return <uint8_t *><uintptr_t>where
+    if isinstance(out, np.ndarray) and out.dtype.kind == "V":
+        # ml_dtypes' types are unknown to the buffer protocol, their bytes are not.
+        out = out.view(f"V{out.dtype.itemsize}") if out.ndim else out.reshape(1).view(f"V{out.dtype.itemsize}")
+    try:
+        PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
+    except (BufferError, ValueError) as e:
+        raise ValueError(f"destination of {tensor.name}: expected writable C-contiguous memory; {e}") from None
+    address, room = <uint8_t *>view.buf, view.len
+    # The caller keeps out, and with it its memory, until the run has ended.
+    PyBuffer_Release(&view)
+    if room != nbytes:
+        raise ValueError(f"destination of {tensor.name}: expected {nbytes} bytes, found {room}")
+    return address if nbytes else NULL
 
 
 def read(tensors, *, into=None, threads=None, verify=None, fresh=False):

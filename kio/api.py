@@ -1,0 +1,376 @@
+"""The public verbs.  Each is a few lines: open, match, move."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kio import dtypes
+from kio.checkpoint import Checkpoint
+from kio.errors import FormatError
+from kio.formats import open_checkpoint
+from kio.limits import DEFAULT, Limits
+from kio.raw import transfer
+from kio.raw.tensor import Tensor
+from kio.reports import DiffReport, TensorDiff, VerifyReport
+
+if TYPE_CHECKING:
+    from kio.mapping.plan import Plan
+    from kio.models.load import LoadReport
+
+Source = Any  # path, os.PathLike, bytes, open binary file, h5py.File or Group, Checkpoint
+
+
+def open(source: Source, *, mmap: bool = False, limits: Limits | None = None) -> Checkpoint:
+    """Open a checkpoint or model file by its content, whatever its name.
+
+    Args:
+        source: A path, ``os.PathLike``, bytes, an open binary file, or an ``h5py.File``
+            or ``Group``.
+        mmap: Map the file, so that ``np.asarray(tensor)`` is a read-only view without a
+            copy.  Only for local files that nobody truncates meanwhile.
+        limits: Caps on what an untrusted file may ask for; None for the defaults.
+
+    Returns:
+        A ``Checkpoint``: ``Mapping[str, Tensor]`` with ``config``, ``metadata``, ``assets``.
+
+    Raises:
+        UnknownFormatError: if no format claims the content.
+        FormatError: if it is damaged, or asks for more than ``limits``.
+        OSError: as the system reports it.
+
+    Reads: structure only, no payload.  Cost: about a microsecond a tensor.
+    """
+    return open_checkpoint(source, limits or DEFAULT, mmap=mmap)
+
+
+def _opened(source: Source, limits: Limits | None) -> Checkpoint:
+    return source if isinstance(source, Checkpoint) else open(source, limits=limits)
+
+
+def load_weights(
+    model: Any,
+    filepath: Source,
+    skip_mismatch: bool = False,
+    *,
+    by_name: bool = False,
+    objects_to_skip: Iterable[Any] | None = None,
+    include: str | Iterable[str] | None = None,
+    exclude: str | Iterable[str] | None = None,
+    rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    verify: bool | None = None,
+    threads: int | None = None,
+    limits: Limits | None = None,
+) -> LoadReport:
+    """Fill a built Keras model from a file, as ``model.load_weights`` does.
+
+    Every misfit is found before the first variable changes; a failed load leaves the model
+    as it was.
+
+    Args:
+        model: A built ``keras.Model``.
+        filepath: As for ``kio.open``.
+        skip_mismatch: Leave out objects whose variables do not fit, and report them.
+        by_name: Match layers by name instead of by path (legacy ``.h5``).
+        objects_to_skip: Layers (or other saveables) to leave alone.
+        include, exclude: Glob patterns over variable paths (``"encoder/*"``): load only
+            these, or all but these.
+        rename: Maps a key of the model to the key in the file.
+        verify: True checks every checksum of the file, False none but those of single
+            chunks, None those that come almost free with what is read.
+        threads: Threads that read; None for a good number.
+        limits: As for ``kio.open``.
+
+    Returns:
+        A ``LoadReport``.
+
+    Raises:
+        MatchError: if file and model do not agree; says what is nearest.
+        FormatError: if the file is damaged.
+        OSError: as the system reports it.
+
+    Memory: 64 MiB beyond the model's own.
+    """
+    from kio.models import load
+
+    checkpoint = _opened(filepath, limits)
+    try:
+        return load.load_weights(
+            model,
+            checkpoint,
+            skip_mismatch=skip_mismatch,
+            by_name=by_name,
+            objects_to_skip=objects_to_skip,
+            include=include,
+            exclude=exclude,
+            rename=rename,
+            verify=verify,
+            threads=threads,
+        )
+    finally:
+        if checkpoint is not filepath:
+            checkpoint.close()
+
+
+def load_model(
+    filepath: Source,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    verify: bool | None = None,
+    threads: int | None = None,
+    limits: Limits | None = None,
+) -> Any:
+    """Build the model a file describes and fill it, as ``keras.saving.load_model`` does.
+
+    No initialiser runs for a variable that the file fills.
+
+    Args:
+        filepath: As for ``kio.open``.
+        custom_objects: Classes and functions by the names the file uses for them.
+        compile: Compile the model if it was compiled when saved.
+        safe_mode: Refuse files that need code of their own (Lambda layers).
+        verify, threads, limits: As for ``load_weights``.
+
+    Returns:
+        A ``keras.Model``.
+
+    Raises:
+        UnsafeError: if the file needs code, under ``safe_mode``.
+        MatchError, FormatError, OSError: as ``load_weights``.
+    """
+    from kio.models import load
+
+    checkpoint = _opened(filepath, limits)
+    try:
+        return load.load_model(
+            checkpoint,
+            custom_objects=custom_objects,
+            compile=compile,
+            safe_mode=safe_mode,
+            verify=verify,
+            threads=threads,
+        )
+    finally:
+        if checkpoint is not filepath:
+            checkpoint.close()
+
+
+def plan(
+    model: Any,
+    filepath: Source,
+    skip_mismatch: bool = False,
+    *,
+    by_name: bool = False,
+    objects_to_skip: Iterable[Any] | None = None,
+    include: str | Iterable[str] | None = None,
+    exclude: str | Iterable[str] | None = None,
+    rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> Plan:
+    """What ``load_weights`` with these arguments would load, and from where.
+
+    Returns:
+        A ``Plan``; ``print`` shows it as a table.
+
+    Reads: structure only, no payload.  The model is not touched.
+    """
+    from kio.models import load
+
+    checkpoint = _opened(filepath, limits)
+    try:
+        return load.plan(
+            model,
+            checkpoint,
+            skip_mismatch=skip_mismatch,
+            by_name=by_name,
+            objects_to_skip=objects_to_skip,
+            include=include,
+            exclude=exclude,
+            rename=rename,
+        )
+    finally:
+        if checkpoint is not filepath:
+            checkpoint.close()
+
+
+def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Build a model, with fresh weights, from the JSON that ``model.to_json`` wrote.
+
+    Raises:
+        UnsafeError: if it needs code from the text; FormatError: if it is no such JSON.
+    """
+    from kio.models import configs
+
+    return configs.model_from_json(text, custom_objects)
+
+
+def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """As ``model_from_json``, from the parsed JSON."""
+    from kio.models import configs
+
+    return configs.model_from_config(config, custom_objects)
+
+
+def stream(
+    source: Source,
+    names: Iterable[str] | None = None,
+    *,
+    budget: int | str = "256MB",
+    threads: int | None = None,
+    verify: bool = False,
+    limits: Limits | None = None,
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Yield ``(name, array)`` in the order of the file, with bounded memory.
+
+    Args:
+        source: As for ``open``.
+        names: Which tensors; None for all.
+        budget: Bytes of arrays held inside the stream at any time.
+        threads, verify, limits: As for ``load_weights``.
+    """
+    checkpoint = _opened(source, limits)
+    try:
+        yield from checkpoint.stream(names, budget=budget, threads=threads, verify=verify)
+    finally:
+        if checkpoint is not source:
+            checkpoint.close()
+
+
+def verify(source: Source, *, threads: int | None = None, limits: Limits | None = None) -> VerifyReport:
+    """Check structure, bounds and every checksum that the file has.
+
+    Args:
+        source: As for ``open``.
+
+    Returns:
+        A ``VerifyReport``, true if nothing is damaged.  Damage is reported, not raised.
+
+    Raises:
+        OSError: as the system reports it.
+
+    Reads: everything.  Memory: a few MiB a thread.
+    """
+    report = VerifyReport(str(getattr(source, "name", source if isinstance(source, str) else "input")))
+    try:
+        checkpoint = _opened(source, limits)
+    except FormatError as e:
+        report.problems.append(str(e))
+        return report
+    try:
+        report.source, report.format = checkpoint.name, checkpoint.format
+        report.tensors = len(checkpoint)
+        report.nbytes = checkpoint.nbytes
+        report.checksums = _checksums(checkpoint.values())
+        try:
+            checkpoint.verify(threads=threads)
+        except FormatError as e:
+            report.problems = _each_problem(checkpoint, threads) or [str(e)]
+    except FormatError as e:
+        report.problems.append(str(e))
+    finally:
+        if checkpoint is not source:
+            checkpoint.close()
+    return report
+
+
+def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    kinds = set()
+    for tensor in tensors:
+        if tensor.source is not None and tensor.source.checked is not None:
+            kinds.add("CRC-32 of the archive member")
+        if tensor.plain:
+            continue
+        for extent in tensor.extents[:1]:
+            names = [name for name, _ in extent.codecs]
+            kinds.update({"fletcher32": "fletcher32 of chunks", "deflate": "Adler-32 of chunks"}[name]
+                         for name in names if name in ("fletcher32", "deflate"))
+    return tuple(sorted(kinds))
+
+
+def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
+    """All that is damaged, one message each, without repeating a member's checksum per tensor."""
+    found: dict[str, None] = {}
+    for tensor in checkpoint.values():
+        try:
+            transfer.check([tensor], threads=threads, verify=False)
+        except FormatError as e:
+            found[str(e)] = None
+    regions = {id(t.source.checked): t for t in checkpoint.values()
+               if t.source is not None and t.source.checked is not None}
+    for tensor in regions.values():
+        try:
+            transfer.check([tensor], threads=threads, verify=True)
+        except FormatError as e:
+            found[str(e)] = None
+    return list(found)
+
+
+def diff(a: Source, b: Source, *, limits: Limits | None = None) -> DiffReport:
+    """Compare two checkpoints: names, shapes, dtypes, values.
+
+    Args:
+        a, b: As for ``open``; the formats may differ.
+
+    Returns:
+        A ``DiffReport``, true if both hold the same tensors byte for byte.
+
+    Memory: two tensors at a time.
+    """
+    first, second = _opened(a, limits), _opened(b, limits)
+    try:
+        report = DiffReport(
+            only_a=[name for name in first if name not in second],
+            only_b=[name for name in second if name not in first],
+        )
+        for name, x in first.items():
+            if name not in second:
+                continue
+            found = _compare(name, x, second[name])
+            if found is None:
+                report.equal += 1
+            else:
+                report.different.append(found)
+        return report
+    finally:
+        for checkpoint, given in ((first, a), (second, b)):
+            if checkpoint is not given:
+                checkpoint.close()
+
+
+def _compare(name: str, a: Tensor, b: Tensor) -> TensorDiff | None:
+    if a.dtype_name != b.dtype_name:
+        return TensorDiff(name, "dtype", a.dtype_name, b.dtype_name)
+    if a.shape != b.shape:
+        return TensorDiff(name, "shape", str(a.shape), str(b.shape))
+    x, y = transfer.read([a, b])
+    # Bytes, not values: NaN equals itself here, and -0.0 is not 0.0.
+    bits = f"u{a.dtype.itemsize}" if a.dtype.itemsize in (1, 2, 4, 8) else "V"
+    p, q = x.reshape(-1), y.reshape(-1)
+    if p.tobytes() == q.tobytes():
+        return None
+    if bits == "V":
+        p, q = p.view("u8"), q.view("u8")
+        return TensorDiff(name, "values", nelems=int((p != q).sum()), max_abs=float(np.abs(x - y).max()))
+    m, n = p.view(bits), q.view(bits)
+    changed = m != n
+    kind = dtypes.BY_NAME[a.dtype_name].kind
+    if kind == "V":
+        return TensorDiff(name, "values", nelems=int(changed.sum()))
+    with np.errstate(all="ignore"):
+        gap = np.abs(p[changed].astype("f8") - q[changed].astype("f8"))
+    ulp = None
+    if kind == "f":
+        ulp = builtins.max(abs(int(i) - int(j)) for i, j in zip(_ordered(m[changed]), _ordered(n[changed]), strict=True))
+    return TensorDiff(name, "values", nelems=int(changed.sum()), max_abs=float(np.nanmax(gap, initial=0.0)), max_ulp=ulp)
+
+
+def _ordered(bits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Float bit patterns as integers in the order of the floats, so that neighbours differ by one."""
+    top = np.array(1 << (8 * bits.itemsize - 1), bits.dtype)
+    return np.where(bits & top, ~bits, bits | top)

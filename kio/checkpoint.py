@@ -1,0 +1,275 @@
+"""Checkpoint: what every format opens to, and the only thing a mapping sees.
+
+Named tensors, the model's configuration, metadata and assets.  Opening one has read
+structure only; ``read``, ``stream`` and the tensors themselves move bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from kio.raw import transfer
+from kio.raw.source import Source
+from kio.raw.tensor import Tensor
+
+Array = npt.NDArray[Any]
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {f"{unit}I": 1 << 10 * power for power, unit in enumerate("KMGT", 1)}
+_AMOUNT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([KMGT]?I?)B?\s*", re.IGNORECASE)
+
+
+def nbytes_of(amount: int | str) -> int:
+    """A number of bytes from ``256_000_000``, ``"256MB"`` or ``"256 MiB"``.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(amount, int):
+        return amount
+    match = _AMOUNT.fullmatch(amount)
+    if match is None or match[2].upper() not in _UNITS:
+        raise ValueError(f"amount of bytes: expected one like '256MB' or '1GiB', found {amount!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+class Members(Protocol):
+    """An archive or a folder: files by name."""
+
+    @property
+    def name(self) -> str: ...
+    def __contains__(self, name: object) -> bool: ...
+    def nbytes_of(self, name: str) -> int: ...
+    def under(self, prefix: str) -> list[str]: ...
+    def source(self, name: str) -> Source: ...
+    def read(self, name: str, nbytes_max: int) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class Assets(Mapping[str, Source]):
+    """Files stored beside the weights, read where they lie: nothing is extracted.
+
+    Args:
+        members: What holds them, or None for none.
+        prefix: Folder in ``members`` that they are in; names do not include it.
+    """
+
+    def __init__(self, members: Members | None = None, prefix: str = "assets/") -> None:
+        self._members = members
+        self._prefix = prefix
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        found = self._members.under(self._prefix) if self._members is not None else ()
+        return {name.removeprefix(self._prefix): name for name in found}
+
+    def __getitem__(self, name: str) -> Source:
+        return self._at(name)[0].source(self._names[name])
+
+    def nbytes_of(self, name: str) -> int:
+        """Size of an asset in bytes."""
+        members, full = self._at(name)
+        return members.nbytes_of(full)
+
+    def read(self, name: str) -> bytes:
+        """The content of an asset, its checksum verified where the container has one."""
+        members, full = self._at(name)
+        return members.read(full, members.nbytes_of(full))
+
+    def _at(self, name: str) -> tuple[Members, str]:
+        if self._members is None:
+            raise KeyError(name)
+        return self._members, self._names[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+
+class Checkpoint(Mapping[str, Tensor]):
+    """An opened checkpoint.
+
+    Args:
+        tensors: By name, sealed.
+        format: Name of the format it was read as.
+        layout: Name of the mapping that explains the tensors' names.
+        name: Of the file or folder, for messages.
+        source: The file itself; None for a folder.
+        config: JSON text of the model's configuration, as stored, or None.
+        metadata: What the file says about itself.
+        assets: Files beside the weights.
+        names_of: Name of the layer that a group of variables belongs to, by the group's
+            path; a function if finding out costs something.
+        attributes: Attributes of the group or tensor at a path, ``""`` being the root.
+        closing: What to close with it.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        *,
+        format: str,
+        layout: str,
+        name: str,
+        source: Source | None = None,
+        config: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        assets: Assets | None = None,
+        names_of: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
+        attributes: Callable[[str], Mapping[str, Any]] | None = None,
+        closing: Iterable[Source | Members] = (),
+    ) -> None:
+        self.tensors = tensors
+        self.format = format
+        self.layout = layout
+        self.name = name
+        self.source = source
+        self.config = config
+        self.metadata = dict(metadata or {})
+        self.assets = assets or Assets()
+        self._names_of = names_of
+        self._attributes = attributes
+        self._closing = tuple(closing)
+
+    @cached_property
+    def names_of(self) -> Mapping[str, str]:
+        """Name of the layer that each group of variables belongs to, where the file says so."""
+        return (self._names_of() if callable(self._names_of) else self._names_of) or {}
+
+    def attributes(self, path: str = "") -> Mapping[str, Any]:
+        """Attributes stored with a group or tensor; empty where the format has none.
+
+        Raises:
+            KeyError: if nothing is stored at ``path``.
+        """
+        return self._attributes(path) if self._attributes is not None else {}
+
+    # ---------------------------------------------------------------------- a Mapping
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded size of all tensors."""
+        return sum(tensor.nbytes for tensor in self.values())
+
+    # ------------------------------------------------------------------------ reading
+
+    def read(
+        self, names: Iterable[str] | None = None, *, threads: int | None = None, verify: bool | None = None
+    ) -> dict[str, Array]:
+        """Read tensors into memory.
+
+        Args:
+            names: Which; None for all.
+            threads: Number of reading threads; None for what pays.
+            verify: True checks every checksum, False only those of single chunks, None
+                also those of archive members of which at least half is read.
+
+        Returns:
+            The arrays, by name.
+
+        Raises:
+            KeyError: for a name that is not there.
+            FormatError: for a tensor that cannot be read, or damaged bytes.
+
+        Memory: the arrays, in one 64-byte aligned arena.
+        """
+        names = list(self if names is None else names)
+        arrays = transfer.read([self[name] for name in names], threads=threads, verify=verify)
+        return dict(zip(names, arrays, strict=True))
+
+    def stream(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        budget: int | str = "256MB",
+        threads: int | None = None,
+        verify: bool = False,
+    ) -> Iterator[tuple[str, Array]]:
+        """Read tensors one after the other, in the order of the file.
+
+        Args:
+            names: Which; None for all.
+            budget: Bytes of arrays alive inside the stream at any time.
+            threads: Number of reading threads; None for what pays.
+            verify: True checks every checksum before the first tensor comes.
+
+        Yields:
+            ``(name, array)``; the array is the caller's to keep.
+
+        Raises:
+            As ``read``.
+        """
+        wanted: dict[int, tuple[Tensor, list[str]]] = {}
+        for name in self if names is None else names:
+            tensor = self[name]
+            wanted.setdefault(id(tensor), (tensor, []))[1].append(name)
+        tensors = [tensor for tensor, _ in wanted.values()]
+        for tensor, array in transfer.stream(
+            tensors, budget=nbytes_of(budget), threads=threads, verify=verify
+        ):
+            for name in wanted[id(tensor)][1]:
+                yield name, array
+
+    def read_shards(self, boxes: Mapping[str, tuple[slice, ...]]) -> dict[str, Array]:
+        """Read a part of each tensor, and no more bytes than it needs.
+
+        Args:
+            boxes: By name, one slice a dimension, as a sharding's index has them.
+
+        Returns:
+            The parts, by name.
+        """
+        return {name: transfer.read_slice(self[name], box) for name, box in boxes.items()}
+
+    def verify(self, *, threads: int | None = None) -> None:
+        """Check every checksum, and that every tensor decodes; keep nothing.
+
+        Raises:
+            FormatError: for the first thing that is damaged.
+
+        Memory: a few megabytes a thread.
+        """
+        transfer.check(self.values(), threads=threads)
+        for name in self.assets:
+            self.assets.read(name)
+
+    # ------------------------------------------------------------------------ closing
+
+    def close(self) -> None:
+        """Give the files back.  Arrays stay; tensors can no longer be read."""
+        for each in self._closing:
+            each.close()
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.name!r}: {len(self)} tensors, {self.format}, {self.layout}>"

@@ -1,0 +1,224 @@
+"""The ``kio`` command.
+
+Exit codes: 0 all is well, 1 a problem was found, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from kio import api
+from kio.checkpoint import Checkpoint
+from kio.errors import KioError
+
+_SLICE = re.compile(r"(?P<name>.*?)(?:\[(?P<slice>[-\d:,.\s]*)\])?", re.DOTALL)
+
+
+def size(nbytes: int) -> str:
+    """``nbytes`` for people: ``"1.5 MiB"``."""
+    amount = float(nbytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def _print(as_json: bool, value: Any, text: str) -> None:
+    print(json.dumps(value, indent=1) if as_json else text)
+
+
+def ls(args: argparse.Namespace) -> int:
+    """List the tensors."""
+    with api.open(args.file) as ckpt:
+        rows = [
+            {"name": t.name, "dtype": t.dtype_name, "shape": list(t.shape), "nbytes": t.nbytes}
+            | ({"problem": t.problem} if t.problem else {})
+            for t in ckpt.values()
+        ]
+    width = max((len(row["name"]) for row in rows), default=0)
+    text = "\n".join(
+        f"{row['name']:{width}}  {row['dtype']:14} {row['shape']!s:20} {size(row['nbytes']):>10}"
+        + (f"  unreadable: {row['problem']}" if "problem" in row else "")
+        for row in rows
+    )
+    _print(args.json, rows, text)
+    return 0
+
+
+def _model_summary(config: str | None) -> dict[str, Any]:
+    """Class, name and number of layers of a model configuration, without building it."""
+    if config is None:
+        return {}
+    parsed = json.loads(config)
+    inner = parsed.get("config") if isinstance(parsed, dict) else None
+    layers = inner.get("layers", []) if isinstance(inner, dict) else inner or []
+    out = {"model class": parsed.get("class_name"), "layers": len(layers)}
+    if isinstance(inner, dict):
+        out["model name"] = inner.get("name")
+    if isinstance(parsed.get("compile_config"), dict):
+        optimizer = parsed["compile_config"].get("optimizer")
+        out["optimizer"] = optimizer.get("class_name") if isinstance(optimizer, dict) else optimizer
+    return out
+
+
+def _facts(ckpt: Checkpoint) -> dict[str, Any]:
+    tensors = list(ckpt.values())
+    dtypes: collections.Counter[str] = collections.Counter()
+    for t in tensors:
+        dtypes[t.dtype_name] += t.nbytes
+    return {
+        "file": ckpt.name,
+        "format": ckpt.format,
+        "layout": ckpt.layout,
+        **{f"metadata: {k}": v for k, v in ckpt.metadata.items()},
+        **_model_summary(ckpt.config),
+        "tensors": len(tensors),
+        "nbytes": sum(t.nbytes for t in tensors),
+        "nbytes stored": sum(t.nbytes_stored for t in tensors if t.problem is None),
+        "dtypes": dict(dtypes),
+        "assets": list(ckpt.assets),
+    }
+
+
+def info(args: argparse.Namespace) -> int:
+    """Show format, writer, sizes and the model in short."""
+    with api.open(args.file) as ckpt:
+        facts = _facts(ckpt)
+    shown = {
+        k: size(v) if k.startswith("nbytes")
+        else ", ".join(f"{d} {size(n)}" for d, n in v.items()) if k == "dtypes"
+        else ", ".join(v) if k == "assets"
+        else v
+        for k, v in facts.items()
+    }
+    _print(args.json, facts, "\n".join(f"{k:24} {v}" for k, v in shown.items() if v not in (None, "")))
+    return 0
+
+
+def _key(text: str) -> Any:
+    """``"3:5,0"`` as the index NumPy takes."""
+    parts: list[Any] = []
+    for part in text.split(","):
+        part = part.strip()
+        if part == "...":
+            parts.append(...)
+        elif ":" in part:
+            parts.append(slice(*[int(p) if p.strip() else None for p in part.split(":")]))
+        elif part:
+            parts.append(int(part))
+    return tuple(parts)
+
+
+def cat(args: argparse.Namespace) -> int:
+    """Print a tensor, or a slice of it."""
+    import numpy as np
+
+    with api.open(args.file) as ckpt:
+        name, key = args.name, None
+        if name not in ckpt:
+            match = _SLICE.fullmatch(name)
+            if match and match["slice"] is not None:
+                name, key = match["name"], _key(match["slice"])
+        if name not in ckpt:
+            print(f"kio: no tensor {name!r}; `kio ls {args.file}` lists them", file=sys.stderr)
+            return 1
+        array = np.asarray(ckpt[name]) if key is None else ckpt[name][key]
+    threshold = sys.maxsize if args.all else 1000
+    _print(args.json, array.tolist(), np.array2string(np.asarray(array), threshold=threshold))
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Check structure, bounds and every checksum of files."""
+    reports = [api.verify(file) for file in args.files]
+    value = [
+        {"file": r.source, "ok": r.ok, "format": r.format, "tensors": r.tensors, "nbytes": r.nbytes,
+         "checksums": list(r.checksums), "problems": r.problems}
+        for r in reports
+    ]
+    _print(args.json, value, "\n".join(str(report) for report in reports))
+    return 0 if all(reports) else 1
+
+
+def diff(args: argparse.Namespace) -> int:
+    """Compare the tensors of two files."""
+    report = api.diff(args.a, args.b)
+    value = {
+        "only_a": report.only_a,
+        "only_b": report.only_b,
+        "different": [{"name": d.name, "what": d.what, "a": d.a, "b": d.b, "nelems": d.nelems,
+                       "max_abs": d.max_abs, "max_ulp": d.max_ulp} for d in report.different],
+        "equal": report.equal,
+    }
+    _print(args.json, value, str(report))
+    return 0 if report else 1
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Show which variable of a model gets which tensor of a file."""
+    # The model's own weights do not matter here: only its configuration is built.
+    with api.open(args.model) as ckpt:
+        if ckpt.config is None:
+            print(f"kio: {args.model} holds no model configuration", file=sys.stderr)
+            return 2
+        model = api.model_from_json(ckpt.config)
+    found = api.plan(model, args.file)
+    _print(args.json, found.as_dict(), str(found))
+    return 0 if found.fits else 1
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Build a real Keras model, load it stock and with kio, compare."""
+    from kio import demo
+
+    return demo.main()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="kio", description="Look into, check and compare weight files.")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def command(run: Any, *arguments: str, reads: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        for argument in arguments:
+            sub.add_argument(argument, nargs="+" if argument == "files" else None)
+        if reads:
+            sub.add_argument("--json", action="store_true", help="print JSON")
+        sub.set_defaults(run=run)
+        return sub
+
+    command(ls, "file")
+    command(info, "file")
+    command(cat, "file", "name").add_argument("--all", action="store_true", help="print every element")
+    command(verify, "files")
+    command(diff, "a", "b")
+    command(plan, "file").add_argument("--model", required=True, help="a file with the model's configuration")
+    command(demo, reads=False)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the ``kio`` command; returns the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        return code
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; Python would complain once more at exit.
+        sys.stderr.close()
+        return 0
+    except (KioError, OSError) as e:
+        print(f"kio: {e}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+# Version 2 B-trees; for cimport only.
+
+class Records: ...

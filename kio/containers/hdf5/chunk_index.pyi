@@ -1,0 +1,1 @@
+# Chunk indexes; for cimport only.

@@ -1,0 +1,5 @@
+class Pipeline:
+    """Filters in the order in which they were applied."""
+
+    @property
+    def problem(self) -> str | None: ...

@@ -1,0 +1,3 @@
+# The links of a group; for cimport only.
+
+class Links: ...

@@ -1,0 +1,1 @@
+# Object headers; for cimport only.

@@ -1,0 +1,1 @@
+# Data layout messages; for cimport only.

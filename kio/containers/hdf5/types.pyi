@@ -1,0 +1,1 @@
+# Datatype and dataspace messages; for cimport only.

@@ -1,0 +1,6 @@
+from typing import Any
+
+from kio.limits import Limits
+
+def parse(data: bytes, source: str, limits: Limits = ...) -> Any: ...
+def parse_text(data: bytes, source: str, limits: Limits = ...) -> str: ...

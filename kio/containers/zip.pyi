@@ -1,0 +1,36 @@
+from kio.limits import Limits
+from kio.raw.source import Source
+
+class Member:
+    name: str
+    nbytes: int
+    nbytes_stored: int
+    method: int
+    crc32: int
+    offset: int
+    date: tuple[int, int, int, int, int, int]
+    def __init__(
+        self,
+        name: str,
+        nbytes: int,
+        nbytes_stored: int,
+        method: int,
+        crc32: int,
+        offset: int,
+        date: tuple[int, int, int, int, int, int],
+    ) -> None: ...
+
+class Archive:
+    def __init__(self, whole: Source, members: dict[str, Member], limits: Limits) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def members(self) -> dict[str, Member]: ...
+    def __contains__(self, name: object) -> bool: ...
+    def nbytes_of(self, name: str) -> int: ...
+    def under(self, prefix: str) -> list[str]: ...
+    def source(self, name: str) -> Source: ...
+    def read(self, name: str, nbytes_max: int) -> bytes: ...
+    def close(self) -> None: ...
+
+def open(source: Source, limits: Limits = ...) -> Archive: ...

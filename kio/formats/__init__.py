@@ -1,0 +1,65 @@
+"""Every format kio knows, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from kio.checkpoint import Checkpoint
+from kio.errors import UnknownFormatError
+from kio.formats.format import Format
+from kio.formats.probe import Probe
+from kio.limits import DEFAULT, Limits
+
+# One line a format: the module's name, which is also the format's.  Order matters only
+# between formats that could claim the same input; ``refused`` claims what is known but
+# not read, so it comes last.
+ORDER = (
+    "keras_archive",
+    "keras_h5",
+    "keras_weights",
+    "keras_shards",
+    "npz",
+    "safetensors",
+    "refused",
+)
+
+
+def formats() -> Iterator[Format]:
+    """The formats, in order."""
+    for name in ORDER:
+        yield import_module(f"kio.formats.{name}").FORMAT
+
+
+def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) -> Checkpoint:
+    """Open a checkpoint by its content; the name's suffix decides nothing.
+
+    Args:
+        what: A path, ``os.PathLike``, bytes, an open binary file, a ``Source``, or an
+            ``h5py.File`` or ``Group``.
+        limits: Caps on what is not trusted.
+        mmap: Map a file given by its path, so that tensors are views.
+
+    Returns:
+        The Checkpoint, its tensors not read yet.
+
+    Raises:
+        FormatError: if nothing claims the input (UnknownFormatError), it is damaged, or
+            asks for more than ``limits`` allow.
+        OSError: as the system reports it.
+
+    Reads: metadata only.
+    """
+    probe = Probe(what, limits, mmap=mmap)
+    try:
+        probe.look()
+        for candidate in formats():
+            if candidate.claims(probe):
+                return candidate.open(probe)
+        raise UnknownFormatError(
+            f"format: expected one of {', '.join(ORDER)}, found {probe.described()}", source=probe.name
+        )
+    except BaseException:
+        probe.close()
+        raise

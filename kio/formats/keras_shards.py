@@ -1,0 +1,286 @@
+"""Keras weights split over several HDF5 files, and the JSON that maps them.
+
+    x.weights.json             {"metadata": {"total_size": bytes},
+                                "weight_map": {"/layers/dense/vars": "x_00000.weights.h5", …}}
+    x_00000.weights.h5 …       each as a ``.weights.h5`` file; a layer may be in two
+
+Keras 3.10 maps a group to its first shard only, later versions to a list where there are
+several, so the map alone cannot say which shards belong to a save, and a save with fewer
+shards leaves the rest of an older one behind.  The data decides: the shards of the map
+are read, then as many of the numbered files beside them as ``total_size`` asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kio import dtypes
+from kio.checkpoint import Checkpoint, Members
+from kio.containers import hdf5
+from kio.errors import CorruptError, UnsupportedError
+from kio.formats.format import Format
+from kio.formats.keras_weights import Weights, read_weights
+from kio.formats.probe import Probe
+from kio.limits import Limits
+from kio.raw.source import Source
+from kio.raw.tensor import Tensor
+
+# A plain file name: nothing that leads to another folder, device or drive.
+_SHARD = re.compile(r"(?P<base>[^./\\:\0-\x1f][^/\\:\0-\x1f]{0,200})_(?P<number>\d{5,9})\.weights\.h5")
+
+
+@dataclass(slots=True)
+class Shards:
+    """Several files of weights as one.
+
+    Attributes:
+        tensors, names_of, attributes, layout: As of ``Weights``, over all shards.
+        metadata: ``shards``, the files in use; ``stale_shards``, files of another save that
+            lie beside them; ``unlisted_tensors``, those whose group the map does not have.
+        sources: To be closed.
+    """
+
+    tensors: dict[str, Tensor]
+    names_of: Callable[[], dict[str, str]]
+    attributes: Callable[[str], Mapping[str, Any]]
+    layout: str
+    metadata: dict[str, Any]
+    sources: list[Source]
+
+
+def is_map(document: Any) -> bool:
+    """Whether a JSON document is the map of a sharded save."""
+    if not isinstance(document, dict) or not isinstance(document.get("weight_map"), dict):
+        return False
+    named = [name for value in document["weight_map"].values() for name in _listed(value)]
+    # The index of sharded safetensors has the same keys and other files.
+    return all(isinstance(name, str) and not name.endswith(".safetensors") for name in named)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def read_shards(document: Any, members: Members, source_name: str, limits: Limits) -> Shards:
+    """Read the structure of every shard that belongs to a map.
+
+    Args:
+        document: The map, as parsed.
+        members: What holds the shards.
+        source_name: Of the map, for messages.
+        limits: Caps for each shard.
+
+    Raises:
+        CorruptError: for a shard that is missing, a variable that is in two, a group of the
+            map without any, or another total than the map states.
+        FormatError: as opening each shard does.
+    """
+    reader = _Reader(document, members, source_name, limits)
+    try:
+        return reader.shards()
+    except BaseException:
+        for source in reader.sources:
+            source.close()
+        raise
+
+
+class _Reader:
+    def __init__(self, document: Any, members: Members, source_name: str, limits: Limits) -> None:
+        self.members, self.source_name, self.limits = members, source_name, limits
+        self.weight_map: dict[str, list[str]] = {
+            key: _listed(value) for key, value in document["weight_map"].items()
+        }
+        metadata = document.get("metadata")
+        self.total = metadata.get("total_size") if isinstance(metadata, dict) else None
+        self.sources: list[Source] = []
+        self.weights: dict[str, Weights] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.owner_of: dict[str, str] = {}
+
+    def corrupt(self, what: str, hint: str | None = None) -> CorruptError:
+        return CorruptError(what, source=self.source_name, hint=hint)
+
+    def shards(self) -> Shards:
+        listed = self.listed()
+        for name in listed:
+            if name not in self.members:
+                raise self.corrupt(
+                    f"shard {name!r}: expected it beside the map, found none",
+                    "copy every shard of the save into one folder",
+                )
+            self.add(name, self.read(name))
+        stale = self.add_unlisted(listed)
+        self.check_map()
+        metadata: dict[str, Any] = {"total_size": self.total, "shards": list(self.weights)}
+        if stale:
+            metadata["stale_shards"] = stale
+        groups = {key.strip("/") for key in self.weight_map}
+        unlisted = [path for path in self.tensors if _group_of(path) not in groups]
+        if unlisted:
+            metadata["unlisted_tensors"] = unlisted
+        layouts = {weights.layout for weights in self.weights.values()}
+        layout = "keras_paths" if "keras_paths" in layouts or not layouts else "flat"
+        return Shards(self.tensors, self.names_of, self.attributes, layout, metadata, self.sources)
+
+    def listed(self) -> list[str]:
+        """Names of the shards in the map, in order of their numbers."""
+        names: dict[str, int] = {}
+        bases = set()
+        for key, listed in self.weight_map.items():
+            for name in listed:
+                match = _SHARD.fullmatch(name) if isinstance(name, str) else None
+                if match is None:
+                    raise self.corrupt(
+                        f"weight_map[{key[:80]!r}]: expected a plain name like 'x_00000.weights.h5', "
+                        f"found {str(name)[:80]!r}"
+                    )
+                bases.add(match["base"])
+                names[name] = int(match["number"])
+        if len(bases) > 1:
+            raise self.corrupt(f"shards: expected one base name, found {', '.join(sorted(bases))[:200]}")
+        return sorted(names, key=names.__getitem__)
+
+    def read(self, name: str) -> Weights:
+        source = self.members.source(name)
+        self.sources.append(source)
+        return read_weights(hdf5.open(source, self.limits), "", source.name)
+
+    def add(self, name: str, weights: Weights) -> None:
+        for path, tensor in weights.tensors.items():
+            if path in self.tensors:
+                raise self.corrupt(
+                    f"variable {path}: expected it in one shard, found it in {self.owner_of[path]!r} "
+                    f"and {name!r}",
+                    "these shards are of different saves",
+                )
+            self.tensors[path] = tensor
+            self.owner_of[path] = name
+        self.weights[name] = weights
+
+    def add_unlisted(self, listed: list[str]) -> list[str]:
+        """Add numbered shards that the map does not name, up to the total that it states.
+
+        Returns:
+            Names of the shards left over.
+        """
+        beside = self.beside(listed)
+        if self.total is None:
+            if beside:
+                raise self.corrupt(
+                    f"total_size: expected it to tell whether {beside[0]!r} belongs to the save, found none"
+                )
+            return []
+        if type(self.total) not in (int, float):
+            raise self.corrupt(f"total_size: expected a number, found {str(self.total)[:80]}")
+        while self.nbytes_counted() < self.total and beside:
+            name = beside.pop(0)
+            weights = self.read(name)
+            if weights.tensors.keys() & self.tensors.keys():
+                beside.insert(0, name)
+                break
+            self.add(name, weights)
+        if self.nbytes_counted() != self.total:
+            raise self.corrupt(
+                f"total_size: expected {self.total} bytes of variables, found {self.nbytes_counted()} in "
+                f"{len(self.weights)} shards",
+                "a shard is missing, or of another save",
+            )
+        return beside
+
+    def beside(self, listed: list[str]) -> list[str]:
+        """Numbered files next to the listed ones, from 0 on, as far as they go without a gap."""
+        match = _SHARD.fullmatch(listed[0]) if listed else None
+        found: list[str] = []
+        number = 0
+        while match is not None:
+            name = f"{match['base']}_{number:05}.weights.h5"
+            if name not in self.members:
+                break
+            if name not in listed:
+                found.append(name)
+            number += 1
+        return found
+
+    def nbytes_counted(self) -> float:
+        """Size of all variables as Keras counts it: a bool is one bit."""
+        return sum(
+            tensor.nelems / 8
+            if tensor.dtype_name == "bool"
+            else tensor.nelems * dtypes.BY_NAME[tensor.dtype_name].itemsize
+            for tensor in self.tensors.values()
+        )
+
+    def check_map(self) -> None:
+        groups = {_group_of(path) for path in self.tensors}
+        for key, names in self.weight_map.items():
+            if key.strip("/") not in groups:
+                raise self.corrupt(
+                    f"weight_map[{key[:200]!r}]: expected variables in {', '.join(names)[:200]}, found none"
+                )
+
+    def names_of(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for weights in self.weights.values():
+            for path, name in weights.names_of().items():
+                if found.setdefault(path, name) != name:
+                    raise self.corrupt(
+                        f"name of {path}: expected one over all shards, found {found[path]!r} and {name!r}",
+                        "these shards are of different saves",
+                    )
+        return found
+
+    def attributes(self, path: str) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        known = False
+        for weights in self.weights.values():
+            try:
+                found = {**weights.attributes(path), **found}
+                known = True
+            except KeyError:
+                continue
+        if not known:
+            raise KeyError(path)
+        return found
+
+
+def _group_of(path: str) -> str:
+    """Path of the ``vars`` group that a variable is in; its own key may hold a ``/``."""
+    head, vars_, _ = f"/{path}".rpartition("/vars/")
+    return (head + vars_).strip("/")
+
+
+def claims(probe: Probe) -> bool:
+    return is_map(probe.json)
+
+
+def open(probe: Probe) -> Checkpoint:
+    """All shards as one checkpoint.
+
+    Raises:
+        UnsupportedError: if the map came without a folder to find the shards in.
+        FormatError: as ``read_shards``.
+    """
+    if probe.siblings is None:
+        raise UnsupportedError(
+            "shards: expected a path, found the map alone, whose shards cannot be found",
+            source=probe.name,
+            hint="open the .weights.json by its path",
+        )
+    shards = read_shards(probe.json, probe.siblings, probe.name, probe.limits)
+    return Checkpoint(
+        shards.tensors,
+        format="keras_shards",
+        layout=shards.layout,
+        name=probe.name,
+        source=probe.source,
+        metadata=shards.metadata,
+        names_of=shards.names_of,
+        attributes=shards.attributes,
+        closing=(*probe.closing, *shards.sources),
+    )
+
+
+FORMAT = Format("keras_shards", claims, open)

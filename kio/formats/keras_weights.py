@@ -1,0 +1,142 @@
+"""Keras 3 weights in HDF5, and any other HDF5 file that is not a legacy one.
+
+    layers/dense/vars          group; its attribute ``name`` is the layer's (3.6 and later)
+    layers/dense/vars/0        dataset; bfloat16 is two opaque bytes and ``dtype="bfloat16"``
+    optimizer/vars/0           …
+
+The same structure is in a ``.weights.h5`` file, in ``model.weights.h5`` of an archive and
+in each shard, so the reader here serves all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kio.checkpoint import Checkpoint
+from kio.containers import hdf5
+from kio.errors import UnsupportedError, shown
+from kio.formats.format import Format
+from kio.formats.probe import Probe
+from kio.raw.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What an HDF5 file of weights says, paths counted from its root group.
+
+    Attributes:
+        tensors: By path.
+        names_of: Gives the stored layer name, by path of the ``vars`` group.
+        attributes: Attributes of the object at a path.
+        metadata: Text attributes of the root; ``separator`` if names hold literal backslashes;
+            ``group_aliases``, second paths of groups.
+        layout: ``keras_paths``, or ``flat`` without any ``vars`` group.
+    """
+
+    tensors: Mapping[str, Tensor]
+    names_of: Callable[[], dict[str, str]]
+    attributes: Callable[[str], Mapping[str, Any]]
+    metadata: dict[str, Any]
+    layout: str
+
+
+def text_of(value: Any) -> str | None:
+    """A text attribute, whichever of HDF5's string kinds it is; None for anything else."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return str(value) if isinstance(value, str) else None
+
+
+def refuse_links(file: hdf5.File, source_name: str) -> None:
+    """Stop links that lead elsewhere: no Keras ever wrote one.
+
+    Raises:
+        UnsupportedError: naming path and kind of the first.
+    """
+    for path, kind in file.refused.items():
+        # A datatype with a name of its own holds no data and leads nowhere.
+        if kind != "named datatype":
+            raise UnsupportedError(
+                f"HDF5 link {shown(path)}: expected a hard link, found {kind}",
+                source=source_name,
+                hint="kio follows no links to other places or files; copy the data into this file",
+            )
+
+
+def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
+    """Interpret an HDF5 file below ``group`` as weights.
+
+    Raises:
+        UnsupportedError: for soft, external and user-defined links.
+        CorruptError: if an attribute contradicts its dataset.
+    """
+    refuse_links(file, source_name)
+    index = file.tensors
+    if any(index.dtype_name_of(path) == "opaque2" for path in index):
+        for path, value in file.attribute_of_all("dtype").items():
+            if text_of(value) == "bfloat16" and path in index and index.dtype_name_of(path) == "opaque2":
+                index.set_dtype(path, "bfloat16")
+    prefix = group + "/" if group else ""
+
+    def names_of() -> dict[str, str]:
+        found = file.attribute_of_all("name")
+        return {
+            path.removeprefix(prefix): text
+            for path, value in found.items()
+            if path.startswith(prefix)
+            and f"/{path}".endswith("/vars")
+            and (text := text_of(value)) is not None
+        }
+
+    def attributes(path: str) -> Mapping[str, Any]:
+        return file.attributes(prefix + path if path else group)
+
+    tensors: Mapping[str, Tensor] = index
+    if file.aliases or prefix:
+        reals = {path: path for path in index} | {
+            a: real for a, real in file.aliases.items() if real in index
+        }
+        tensors = {
+            path[len(prefix) :]: index[real] for path, real in reals.items() if path.startswith(prefix)
+        }
+    metadata: dict[str, Any] = {key: text_of(value) for key, value in attributes("").items()}
+    metadata = {key: value for key, value in metadata.items() if value is not None}
+    twins = {path: real for path, real in file.aliases.items() if real not in index}
+    if twins:
+        # A second hard link to a group: its variables are listed under the first path only.
+        metadata["group_aliases"] = twins
+    if "\\" in "/".join(tensors):
+        # TensorFlow on Windows joined paths with backslashes; names stay as they are.
+        metadata["separator"] = "\\"
+    keras = any("/vars/" in f"/{path}" for path in tensors)
+    keras = keras or any(f"/{path}".endswith("/vars") for path in file.groups)
+    return Weights(tensors, names_of, attributes, metadata, "keras_paths" if keras else "flat")
+
+
+def claims(probe: Probe) -> bool:
+    return probe.hdf5 is not None and not probe.is_legacy
+
+
+def open(probe: Probe) -> Checkpoint:
+    """Any HDF5 file; Keras 3 names where it has ``vars`` groups.
+
+    Raises:
+        FormatError: for links to elsewhere.
+    """
+    weights = read_weights(probe.known(probe.hdf5), probe.group, probe.name)
+    return Checkpoint(
+        weights.tensors,
+        format="keras_weights",
+        layout=weights.layout,
+        name=probe.name,
+        source=probe.source,
+        metadata=weights.metadata,
+        names_of=weights.names_of,
+        attributes=weights.attributes,
+        closing=probe.closing,
+    )
+
+
+FORMAT = Format("keras_weights", claims, open)

@@ -1,0 +1,99 @@
+"""What ``verify`` and ``diff`` return: facts with a readable ``str()``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What ``kio.verify`` found.
+
+    Attributes:
+        source: Name of the file.
+        format: Name of its format, or None if it could not be opened.
+        tensors: Number of tensors.
+        nbytes: Decoded size of all tensors.
+        checksums: Kinds of checksum that covered them; empty if the format carries none.
+        problems: One message for each thing that is damaged.
+    """
+
+    source: str
+    format: str | None = None
+    tensors: int = 0
+    nbytes: int = 0
+    checksums: tuple[str, ...] = ()
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged, as far as the file allows one to tell."""
+        return not self.problems
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        head = f"{self.source}: {'ok' if self.ok else 'DAMAGED'}"
+        if self.format is not None:
+            by = ", ".join(self.checksums) or "structure only: the file carries no checksum"
+            head += f" ({self.format}, {self.tensors} tensors, {self.nbytes} bytes, checked by {by})"
+        return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
+
+
+@dataclass(slots=True)
+class TensorDiff:
+    """How one tensor differs.
+
+    Attributes:
+        name: Of the tensor.
+        what: ``"dtype"``, ``"shape"`` or ``"values"``.
+        a, b: The two dtypes or shapes, or "" for values.
+        nelems: Elements that differ.
+        max_abs: Largest absolute difference.
+        max_ulp: Largest distance in units of the last place; None where that has no meaning.
+    """
+
+    name: str
+    what: str
+    a: str = ""
+    b: str = ""
+    nelems: int = 0
+    max_abs: float = 0.0
+    max_ulp: int | None = None
+
+    def __str__(self) -> str:
+        if self.what != "values":
+            return f"{self.name}: {self.what} {self.a} != {self.b}"
+        ulp = "" if self.max_ulp is None else f", {self.max_ulp} ulp"
+        return f"{self.name}: {self.nelems} elements differ, by at most {self.max_abs:g}{ulp}"
+
+
+@dataclass(slots=True)
+class DiffReport:
+    """What ``kio.diff`` found.
+
+    Attributes:
+        only_a, only_b: Names in one checkpoint only.
+        different: How the others differ.
+        equal: Number of tensors with equal dtype, shape and bytes.
+    """
+
+    only_a: list[str] = field(default_factory=list)
+    only_b: list[str] = field(default_factory=list)
+    different: list[TensorDiff] = field(default_factory=list)
+    equal: int = 0
+
+    @property
+    def same(self) -> bool:
+        """Whether both hold the same tensors, byte for byte."""
+        return not (self.only_a or self.only_b or self.different)
+
+    def __bool__(self) -> bool:
+        return self.same
+
+    def __str__(self) -> str:
+        lines = [f"only in a: {name}" for name in self.only_a]
+        lines += [f"only in b: {name}" for name in self.only_b]
+        lines += [str(each) for each in self.different]
+        return "\n".join([*lines, f"{self.equal} tensors are equal"])

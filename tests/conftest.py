@@ -1,0 +1,45 @@
+"""What all tests share: where things are, which backend, and what is skipped without what."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CORPUS = HERE / "corpus"
+
+# One backend a process.  TensorFlow's and JAX's own chatter would hide what a test prints.
+if "KERAS_BACKEND" not in os.environ:
+    os.environ["KERAS_BACKEND"] = next((b for b in ("jax", "torch", "tensorflow") if find_spec(b)), "numpy")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+NEEDS = {"keras": ("keras",), "torch": ("keras", "torch"), "tf": ("keras", "tensorflow")}
+
+
+def real() -> Path | None:
+    """The folder of real files from public repositories, or None where it is not at hand."""
+    path = Path(os.environ.get("KIO_REAL", HERE.parent.parent / "shared" / "real"))
+    return path if path.is_dir() else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, packages in NEEDS.items():
+            missing = [package for package in packages if find_spec(package) is None]
+            if item.get_closest_marker(marker) and missing:
+                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
+
+
+def pytest_report_header() -> str:
+    backend = os.environ["KERAS_BACKEND"] if find_spec("keras") else "none (keras is not installed)"
+    return f"keras backend: {backend}; real files: {real() or 'not at hand'}; python {sys.version.split()[0]}"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    return CORPUS

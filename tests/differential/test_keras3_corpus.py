@@ -1,0 +1,183 @@
+"""Files of every Keras 3 version, read by kio and by stock Keras: the same model, or a clear error.
+
+Each variable of the corpus has values of its own, so equality of values proves the mapping.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kio
+
+KERAS3 = Path(__file__).parents[1] / "corpus" / "keras3"
+CASES = sorted(path.parent for path in KERAS3.glob("*/*/expected.json"))
+
+# Where kio refuses what stock Keras takes.  Every entry needs a reason that convinces a stranger.
+REFUSED: dict[str, str] = {}
+
+
+def files():
+    for folder in CASES:
+        expected = json.loads((folder / "expected.json").read_text())
+        for name in expected["files"]:
+            yield pytest.param(folder, name, id=f"{folder.parent.name}-{folder.name}-{name}")
+
+
+def spec(folder):
+    return json.loads((folder / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("folder, name", list(files()))
+def test_tensors(folder, name):
+    """Names, dtypes, shapes and bytes are those that h5py saw when the file was made."""
+    expected = spec(folder)["files"][name]
+    if name.startswith("npz"):
+        with pytest.raises(kio.KioError, match="pickle"):
+            kio.open(folder / name)
+        return
+    wanted = {
+        path: record
+        for member, tensors in expected["tensors"].items()
+        for path, record in tensors.items()
+    }
+    with kio.open(folder / name) as ckpt:
+        assert set(ckpt) == set(wanted)
+        arrays = ckpt.read(verify=True)
+        for path, record in wanted.items():
+            assert arrays[path].shape == tuple(record["shape"]), path
+            assert hashlib.sha256(np.ascontiguousarray(arrays[path]).tobytes()).hexdigest() == record["sha256"]
+        for asset, digest in expected.get("assets", {}).items():
+            found = ckpt.assets.read(asset.removeprefix("assets/"))
+            assert hashlib.sha256(found).hexdigest() == digest
+    assert kio.verify(folder / name)
+
+
+@pytest.fixture(scope="module")
+def keras():
+    keras = pytest.importorskip("keras")
+    sys.path.insert(0, str(KERAS3))
+    import custom  # noqa: F401 - registers the custom classes
+
+    yield keras
+    sys.path.remove(str(KERAS3))
+
+
+def values(model):
+    """Every variable of model and optimizer as the corpus orders them."""
+    variables = list(model.variables)
+    if getattr(model, "optimizer", None) is not None:
+        seen = {id(v) for v in variables}
+        variables += [v for v in model.optimizer.variables if id(v) not in seen]
+    return variables
+
+
+def bits(array):
+    array = np.asarray(array)
+    return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+
+
+def quietly(load):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load()
+
+
+def load_both(keras, path):
+    try:
+        stock = quietly(lambda: keras.saving.load_model(path))
+    except Exception as e:  # what stock Keras raises is not our business, only that it does
+        stock = e
+    try:
+        mine = quietly(lambda: kio.load_model(path))
+    except kio.KioError as e:
+        mine = e
+    return stock, mine
+
+
+def needs(folder):
+    backend = spec(folder)["writer"]["backend"].split()[0]
+    return {"tensorflow": "tensorflow", "torch": "torch"}.get(backend)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    "folder, name", [p for p in files() if "weights" not in str(p.values[1]) and "npz" not in str(p.values[1])]
+)
+def test_load_model(keras, folder, name):
+    expected = spec(folder)
+    if needs(folder) and find_spec(needs(folder)) is None:
+        pytest.skip(f"the model needs {needs(folder)}")
+    stock, mine = load_both(keras, folder / name)
+    key = f"{folder.parent.name}/{folder.name}"
+    if isinstance(mine, Exception):
+        assert isinstance(stock, Exception) or key in REFUSED, f"stock loads it: {mine!r}"
+        return
+    saved = np.load(folder / "expected.npz")
+    got = values(mine)
+    wrong = []
+    by_path = {}
+    for k, record in enumerate(expected["variables"]):
+        by_path.setdefault((record["owner"], record["path"]), (k, record))
+    if len(got) == len(expected["variables"]):
+        for k, (record, variable) in enumerate(zip(expected["variables"], got, strict=True)):
+            if record["stored"].get(name) and record["name"] != "g_idx":
+                value = keras.ops.convert_to_numpy(variable)
+                if not np.array_equal(bits(value), bits(saved[f"variable_{k:03}"]), equal_nan=True):
+                    wrong.append((record["path"], variable.path))
+    if wrong:
+        # Only what the writer's own reload could not give back either (LoRA, requantised scales).
+        differing = set(expected["files"][name]["reload"].get("differing") or ())
+        allowed = {expected["variables"][k]["path"] for k in differing}
+        assert {path for path, _ in wrong} <= allowed, wrong
+    if not isinstance(stock, Exception):
+        other = values(stock)
+        assert [v.path.split("/")[-1] for v in got] == [v.path.split("/")[-1] for v in other]
+        differ = [
+            v.path
+            for v, w in zip(got, other, strict=True)
+            if not np.array_equal(
+                bits(keras.ops.convert_to_numpy(v)), bits(keras.ops.convert_to_numpy(w)), equal_nan=True
+            )
+            and "seed_generator_state" not in v.path
+        ]
+        if wrong or differ:
+            right = expected["files"][name]["reload"].get("outputs_equal")
+            assert not differ or not right, f"differs from stock: {differ}"
+
+
+def _outputs(keras, model, expected, saved):
+    inputs = [saved[f"input_{k}"] for k in range(len(expected["inputs"]))]
+    if len(inputs) == 1 and expected["inputs"] == [""]:
+        inputs = inputs[0]
+    else:
+        if all(expected["inputs"]) and not expected["inputs"][0].isdigit():
+            inputs = dict(zip(expected["inputs"], inputs, strict=True))
+    out = model(keras.tree.map_structure(keras.ops.convert_to_tensor, inputs), training=False)
+    return [np.asarray(keras.ops.convert_to_numpy(leaf), "float64") for leaf in keras.tree.flatten(out)]
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", ["functional", "rnn", "attention", "norms", "nested", "shared_layer", "int8", "bfloat16",
+                                  "sequential_twelve", "list_model", "subclassed_around", "conv2d", "rnn_convlstm"])
+@pytest.mark.parametrize("version", sorted(p.name for p in KERAS3.iterdir() if p.is_dir() and p.name[0].isdigit()))
+def test_outputs(keras, version, name):
+    folder = KERAS3 / version / name
+    if not (folder / "model.keras").exists():
+        pytest.skip("this version did not write the case")
+    expected, saved = spec(folder), np.load(folder / "expected.npz")
+    if needs(folder) and find_spec(needs(folder)) is None:
+        pytest.skip(f"the model needs {needs(folder)}")
+    stock, mine = load_both(keras, folder / "model.keras")
+    if isinstance(mine, Exception):
+        assert isinstance(stock, Exception)
+        return
+    for k, got in enumerate(_outputs(keras, mine, expected, saved)):
+        np.testing.assert_allclose(got, saved[f"output_{k}"], rtol=2e-2 if name == "bfloat16" else 2e-4, atol=1e-5)
