@@ -19,6 +19,7 @@ import errno as errors
 import io
 import os
 import re
+import shutil
 import stat
 import tempfile
 import threading
@@ -112,15 +113,42 @@ def discard(path, *, unlockable=False, only_if=None):
 
 
 def clean(folder, name):
-    """Remove what killed saves of ``name`` left in ``folder``; returns the paths."""
+    """Remove what killed saves of ``name`` left in ``folder``.
+
+    A save of a whole directory (folder_sink) has, beside its locked file, ``….d`` that it
+    fills, and where two directories cannot be exchanged, ``….old`` for a moment.
+    """
     stem = _stem(name)
-    left = re.compile(re.escape(stem) + "[0-9a-f]{12}" + re.escape(SUFFIX))
+    left = re.compile("(" + re.escape(stem) + "[0-9a-f]{12}" + re.escape(SUFFIX) + r")(\.d|\.old)?")
     try:
         entries = [entry for entry in os.listdir(folder) if entry.startswith(stem)]
     except OSError:
-        return []                # a folder may be writable and not readable
-    paths = [os.path.join(folder, entry) for entry in entries if left.fullmatch(entry)]
-    return [path for path in paths if discard(path)]
+        return                   # a folder may be writable and not readable
+    for entry in entries:
+        match = left.fullmatch(entry)
+        if match is None:
+            continue
+        lock = os.path.join(folder, match[1])
+        if match[2] is None:
+            discard(lock, only_if=lambda: drop(lock, os.path.join(folder, name)))
+        elif not os.path.lexists(lock):
+            drop(lock, os.path.join(folder, name))
+
+
+def drop(lock, target):
+    """Remove the directories that belong to a temporary file; whether they are gone.
+
+    If ``target`` was moved aside and nothing has taken its place, it is put back.
+    """
+    with suppress(OSError):
+        if os.path.lexists(lock + ".old") and not os.path.lexists(target):
+            os.rename(lock + ".old", target)
+    for folder in (lock + ".d", lock + ".old"):
+        if os.path.lexists(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            if os.path.lexists(folder):
+                return False
+    return True
 
 
 def sync_folder(folder):
@@ -276,11 +304,11 @@ cdef class Sink:
         save = last if save is None else save
         clean(folder, save)
         self = _sink(name, None, True)
-        self.target, self.overwrite, self.durable, self.pid = target, overwrite, durable, os.getpid()
+        self.overwrite, self.durable, self.pid = overwrite, durable, os.getpid()
         with _named(name):
             # Nobody may open it under rights that the old file does not give.
             fd, self.temporary = temporary(folder, save, 0o666 if status is None else 0o600)
-            self.descriptor = Descriptor(fd)
+            self.target, self.descriptor = target, Descriptor(fd)
             try:
                 if status is not None:
                     _inherit(fd, target, status)

@@ -828,11 +828,12 @@ cdef class Batch:
                              source=source.name, offset=job.number - source.base)
 
 
-def default_threads(nbytes, direct):
+def default_threads(nbytes, direct, memory=False):
     """Threads for writing nbytes: several writes under way make a disk fast, whatever the cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Through the page cache, writes to one file take turns: one copies while one sums.
-    return max(1, min(4 if direct else min(cores, 2), 1 + nbytes // BLOCK))
+    # Through the page cache the writes to one file take turns, and waiting for one costs
+    # more than it saves.
+    return max(1, min(4 if direct else min(cores, 4) if memory else 1, 1 + nbytes // BLOCK))
 
 
 def write(sink, pieces, *, checksums=(), algorithm="crc32", threads=None, direct=None, progress=None):
@@ -886,7 +887,7 @@ def write(sink, pieces, *, checksums=(), algorithm="crc32", threads=None, direct
         if direct if direct is not None else w.sink.durable and w.total >= DIRECT_TOTAL:
             w.direct_fd = w.sink.direct_fd()
     if threads is None:
-        threads = default_threads(w.total, w.direct_fd >= 0)
+        threads = default_threads(w.total, w.direct_fd >= 0, type(w.sink.owner) is bytearray)
     threads = max(1, min(threads, MAX_THREADS)) if w.sink.seekable else 1
     if w.npieces and type(w.sink.owner) is bytearray:
         PyObject_GetBuffer(w.sink.owner, &view, PyBUF_WRITABLE)
