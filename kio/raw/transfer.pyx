@@ -18,7 +18,7 @@ import threading
 
 import numpy as np
 
-from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError
+from kio.errors import ChecksumError, CorruptError, TruncatedError
 from kio.raw.memory import allocate
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -35,7 +35,7 @@ from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
 from kio.raw.codecs cimport MAX_CODECS, Step
-from kio.raw.kernels cimport KIO_CHECKSUM, KIO_CORRUPT, KIO_LIMIT, KIO_OK, KIO_TRUNCATED
+from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.platform cimport kio_advise_huge, kio_advise_soon, kio_is_cached, kio_pread
 from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport Extent, Tensor
