@@ -22,6 +22,8 @@ KERAS3 = Path(__file__).parents[1] / "corpus" / "keras3"
 CASES = sorted(path.parent for path in KERAS3.glob("*/*/expected.json"))
 
 # Where kio refuses what stock Keras takes.  Every entry needs a reason that convinces a stranger.
+TOLERANCE = {"bfloat16": 2e-2}
+
 REFUSED = {
     **{
         f"{version}/nested_list_layer": "the writer left the nested layers out of the file; stock Keras keeps "
@@ -56,16 +58,16 @@ def test_tensors(folder, name):
             kio.open(folder / name)
         return
     wanted = {
-        path: record
-        for member, tensors in expected["tensors"].items()
-        for path, record in tensors.items()
+        path: record for member, tensors in expected["tensors"].items() for path, record in tensors.items()
     }
     with kio.open(folder / name) as ckpt:
         assert set(ckpt) == set(wanted)
         arrays = ckpt.read(verify=True)
         for path, record in wanted.items():
             assert arrays[path].shape == tuple(record["shape"]), path
-            assert hashlib.sha256(np.ascontiguousarray(arrays[path]).tobytes()).hexdigest() == record["sha256"]
+            assert (
+                hashlib.sha256(np.ascontiguousarray(arrays[path]).tobytes()).hexdigest() == record["sha256"]
+            )
         for asset, digest in expected.get("assets", {}).items():
             found = ckpt.assets.read(asset.removeprefix("assets/"))
             assert hashlib.sha256(found).hexdigest() == digest
@@ -126,7 +128,8 @@ def needs(folder):
 
 @pytest.mark.keras
 @pytest.mark.parametrize(
-    "folder, name", [p for p in files() if "weights" not in str(p.values[1]) and "npz" not in str(p.values[1])]
+    "folder, name",
+    [p for p in files() if "weights" not in str(p.values[1]) and "npz" not in str(p.values[1])],
 )
 def test_load_model(keras, folder, name):
     expected = spec(folder)
@@ -145,6 +148,8 @@ def test_load_model(keras, folder, name):
     for k, (record, variable) in enumerate(zip(expected["variables"], got, strict=False)):
         if in_order and record["stored"].get(name) and record["name"] != "g_idx":
             value = keras.ops.convert_to_numpy(variable)
+            if value.itemsize != saved[f"variable_{k:03}"].itemsize:
+                continue  # jax without x64 has no float64; stock is compared with below
             if not np.array_equal(bits(value), bits(saved[f"variable_{k:03}"])):
                 wrong.append((record["path"], variable.path))
     if wrong:
@@ -178,9 +183,27 @@ def _outputs(keras, model, expected, saved):
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("name", ["functional", "rnn", "attention", "norms", "nested", "shared_layer", "int8", "bfloat16",
-                                  "sequential_twelve", "list_model", "subclassed_around", "conv2d", "rnn_convlstm"])
-@pytest.mark.parametrize("version", sorted(p.name for p in KERAS3.iterdir() if p.is_dir() and p.name[0].isdigit()))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "functional",
+        "rnn",
+        "attention",
+        "norms",
+        "nested",
+        "shared_layer",
+        "int8",
+        "bfloat16",
+        "sequential_twelve",
+        "list_model",
+        "subclassed_around",
+        "conv2d",
+        "rnn_convlstm",
+    ],
+)
+@pytest.mark.parametrize(
+    "version", sorted(p.name for p in KERAS3.iterdir() if p.is_dir() and p.name[0].isdigit())
+)
 def test_outputs(keras, version, name):
     folder = KERAS3 / version / name
     if not (folder / "model.keras").exists():
@@ -194,4 +217,4 @@ def test_outputs(keras, version, name):
         return
     # The numpy backend warns that it has no gradients.
     for k, got in enumerate(quietly(lambda: _outputs(keras, mine, expected, saved))):
-        np.testing.assert_allclose(got, saved[f"output_{k}"], rtol=2e-2 if name == "bfloat16" else 2e-4, atol=1e-5)
+        np.testing.assert_allclose(got, saved[f"output_{k}"], rtol=TOLERANCE.get(name, 2e-4), atol=1e-5)
