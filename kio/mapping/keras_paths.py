@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from kio.mapping.by_name import match as names_match
 from kio.mapping.evidence import Contradiction, contradictions, touched
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped, refusal
 from kio.mapping.reading import Options, Reading
@@ -54,18 +55,18 @@ def match(
         include, exclude: Globs over Keras variable paths, stored names and object paths.
         rename: Function, or mapping of names, path prefixes or globs, from keys of the model
             to keys in the file.
-        by_name: Refused: these files are matched by path.
+        by_name: Pair objects by the names stored in the file instead, wherever they hang.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
 
     Cost: about 1 µs a variable; no I/O.
     """
-    if by_name:
-        raise ValueError(
-            "by_name: expected a legacy .h5 file, found Keras 3 weights; use rename=, include= or exclude="
-        )
     stored = Stored(checkpoint)
+    if by_name:
+        plan = names_match(stored, tree, chooser(include, exclude))
+        plan.source = str(getattr(checkpoint, "name", ""))
+        return plan
     reading, rivals = _best(tree, stored, Options(chooser(include, exclude), renamer(rename)))
     found = contradictions(reading)
     plan = _Assembly(reading, touched(reading, found)).plan
@@ -257,6 +258,9 @@ class _Assembly:
         taken = {reading.paths[node.index] for node in reading.order if node.loads} | self.spoken
         left = [name for path, group in stored.groups.items() if path not in taken for name in group.values()]
         left += stored.loose
+        if reading.left_out:
+            below = tuple(path + "/" for path in reading.left_out)
+            left = [name for name in left if not name.startswith(below)]
         metrics = [name for name in left if name.startswith("metrics/")]
         if metrics and not stored.names:
             # tf.keras stored them; no Keras 3 file has any.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kio.mapping.plan import refusal
 from kio.mapping.rules import Rule, children
 from kio.mapping.stored import Chooser, Stored
-from kio.mapping.tree import Leaf, Node, Tree
+from kio.mapping.tree import Container, Leaf, Node, Tree
 from kio.raw.tensor import Tensor
 
 # Retries are bounded: paths to try may be as many as ways through the graph.
@@ -42,6 +42,7 @@ class Reading:
         moved: Indices of nodes that the user's ``rename`` sent elsewhere.
         kept: By ``Node.index``: the leaves that take part, where some do not.
         excluded: Paths of which nothing takes part.
+        left_out: Paths of objects that the user said to skip.
         failed: Nodes without a place.
     """
 
@@ -58,6 +59,7 @@ class Reading:
         self.moved: set[int] = set()
         self.kept: dict[int, list[Leaf]] = {}
         self.excluded: set[str] = set()
+        self.left_out: set[str] = set()
         self.walk()
         self.failed = [
             node for node in tree.nodes
@@ -98,6 +100,8 @@ class Reading:
             node, path = step
             i = node.index
             if done[i] or active[i]:
+                if node.skip:
+                    self.left_out.add(path)
                 continue
             fits = paths[i] is not None or self.attempt(node, path)
             if not node.entries or left < 0:
@@ -106,8 +110,51 @@ class Reading:
                 continue
             left -= 1
             active[i] = True
-            stack.append((node, children(node, path, rule, done)))
+            stack.append((node, children(node, path, rule, done, self.arrange)))
             whole.append(True)
+
+    def arrange(self, container: Container, path: str) -> list[tuple[Node, str]]:
+        """The members of a set with their paths, as far as the file proves them.
+
+        A set has the order of its objects' addresses, which no two processes share.  A place
+        goes to the member whose name is stored there, else to the only one that fits; where
+        neither decides it stays empty.
+        """
+        by_class: dict[str, list[Node]] = {}
+        for item in container.items:
+            if isinstance(item, Node):
+                by_class.setdefault(item.cls, []).append(item)
+        proved = []
+        for cls, nodes in by_class.items():
+            open_places = {
+                place: self.candidates(place, nodes)
+                for place in (f"{path}/{cls}_{n}" if n else f"{path}/{cls}" for n in range(len(nodes)))
+            }
+            while True:
+                found = next(((p, c[0]) for p, c in open_places.items() if len(c) == 1), None)
+                if found is None:
+                    break
+                proved.append((found[1], found[0]))
+                del open_places[found[0]]
+                open_places = {p: [n for n in c if n is not found[1]] for p, c in open_places.items()}
+        return proved
+
+    def candidates(self, place: str, nodes: list[Node]) -> list[Node]:
+        """Those of a set's members that may have been stored at a place."""
+        group = self.stored.groups.get(place)
+        if group is None:
+            # Whatever was met before, or has nothing to store.
+            return [n for n in nodes if self.paths[n.index] is not None or not n.leaves]
+        get = self.stored.tensors.__getitem__
+        fitting = [
+            node
+            for node in nodes
+            if self.paths[node.index] is None
+            and len(node.leaves) == len(group)
+            and all(leaf.key in group and get(group[leaf.key]).shape == leaf.shape for leaf in node.leaves)
+        ]
+        named = [node for node in fitting if node.name == self.stored.names.get(place)]
+        return named if len(named) == 1 else fitting
 
     def attempt(self, node: Node, path: str) -> bool:
         """Try to place a node at a path."""

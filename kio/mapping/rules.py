@@ -129,15 +129,26 @@ def has_weights(child: Child) -> bool:
     return False
 
 
+Arrange = Callable[[Container, str], list[tuple[Node, str]]]
+
+
 def members(
-    container: Container, path: str, rule: Rule, visited: list[bool], seen: set[int] | None = None
+    container: Container,
+    path: str,
+    rule: Rule,
+    visited: list[bool],
+    arrange: Arrange | None = None,
+    seen: set[int] | None = None,
 ) -> Iterator[tuple[Node, str]]:
     """The objects in a container with their paths, named as the writer named them.
 
     Args:
         visited: By ``Node.index``; read while iterating, for writers whose counters depend on it.
+        arrange: Finds out what the members of a set were called; None goes by their order here.
     """
-    if container.kind == "set" and not rule.sets:
+    if container.kind == "set" and (arrange is not None or not rule.sets):
+        if rule.sets and arrange is not None:
+            yield from arrange(container, path)
         return
     used: dict[str, int] = {}
     for item in container.items:
@@ -159,17 +170,19 @@ def members(
             seen = {id(container)} if seen is None else seen
             if id(item) not in seen:
                 seen.add(id(item))
-                yield from members(item, name, rule, visited, seen)
+                yield from members(item, name, rule, visited, arrange, seen)
 
 
-def children(node: Node, path: str, rule: Rule, visited: list[bool]) -> Iterator[tuple[Node, str]]:
+def children(
+    node: Node, path: str, rule: Rule, visited: list[bool], arrange: Arrange | None = None
+) -> Iterator[tuple[Node, str]]:
     """Every object that a writer reaches from a node, with its path; visited ones included."""
     prefix = path + "/" if path else ""
     for name, child in rule.entries(node):
         if isinstance(child, Node):
             yield child, prefix + name
         else:
-            yield from members(child, prefix + name, rule, visited)
+            yield from members(child, prefix + name, rule, visited, arrange)
 
 
 def paths(tree: Tree, rule: Rule) -> list[str | None]:

@@ -64,12 +64,15 @@ def _saveable() -> Any:
 
 
 @cache
-def _skipset(kind: str) -> frozenset[str]:
-    """Attributes that Keras never walks for objects of this kind."""
+def _skipset(kind: str) -> frozenset[str] | None:
+    """Attributes that Keras never walks for objects of this kind; None: it walks none of them."""
     from keras.src.saving import saving_lib
 
     get = getattr(saving_lib, "get_attr_skipset", None) or saving_lib.get_attr_skiplist
-    return frozenset(get(kind))
+    try:
+        return frozenset(get(kind))
+    except ValueError:
+        return None
 
 
 def _kind_of(obj: Any) -> str:
@@ -108,7 +111,8 @@ class _Class:
         cls = type(obj)
         self.cls: str = to_snake_case(cls.__name__)
         self.kind = _kind_of(obj)
-        self.skip = _skipset(self.kind)
+        skip = _skipset(self.kind)
+        self.skip = frozenset(dir(obj)) if skip is None else skip
         self.loader = own_variables.loader_of(cls)
         self.assets = hasattr(cls, "load_assets")
         own_dir: Any = cls.__dir__

@@ -28,6 +28,7 @@ from kio.raw import transfer
 from kio.raw.tensor import Tensor
 
 Array = npt.NDArray[Any]
+Pair = tuple[Tensor, Leaf]
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
 # Arrays that wait to be handed over while the values that they replace are still alive.
@@ -192,7 +193,8 @@ class Mover:
     def run(self) -> None:
         """Move everything, or raise and leave the model as it was."""
         own = [t for custom in self.plan.customs for t in custom.tensors.values()]
-        if not self.fresh:
+        self.split()
+        if not self.fresh and (self.direct or len(self.batches) > 1):
             everything = [t for t, _ in self.plan.pairs] + own
             if transfer.fragile(everything, verify=self.verify):
                 # What a checksum or a codec may refuse must be known before anything changes.
@@ -207,6 +209,22 @@ class Mover:
         for node in self.plan.finished:
             if node.after is not None:
                 node.after()
+
+    def split(self) -> None:
+        """Which pairs go straight into live memory, and which become arrays first."""
+        from kio.models import backends
+
+        pairs = self.plan.pairs
+        same = [pair for pair in pairs if pair[0].dtype_name == pair[1].dtype]
+        places: list[Any] = backends.destinations([leaf.handle for _, leaf in same])
+        self.direct: list[tuple[Pair, Any]] = []
+        staged = [pair for pair in pairs if pair[0].dtype_name != pair[1].dtype]
+        for pair, place in zip(same, places, strict=True):
+            if place is None:
+                staged.append(pair)
+            else:
+                self.direct.append((pair, place))
+        self.batches = [staged] if self.fresh else list(_batches(staged))
 
     def run_customs(self, own: list[Tensor]) -> Callable[[], None]:
         """Objects with code of their own; gives back how to undo them."""
@@ -224,32 +242,16 @@ class Mover:
         """The static pairs: into live memory where there is some, else as arrays in batches."""
         from kio.models import backends
 
-        pairs = self.plan.pairs
-        same = [t.dtype_name == leaf.dtype for t, leaf in pairs]
-        places: list[Any] = backends.destinations(
-            [leaf.handle for (_, leaf), equal in zip(pairs, same, strict=True) if equal]
-        )
-        rest = iter(places)
-        direct: list[tuple[Tensor, Leaf]] = []
-        memory: list[Any] = []
-        staged: list[tuple[Tensor, Leaf]] = []
-        for pair, equal in zip(pairs, same, strict=True):
-            place = next(rest) if equal else None
-            if place is None:
-                staged.append(pair)
-            else:
-                direct.append(pair)
-                memory.append(place)
-        if direct:
+        if self.direct:
             transfer.read(
-                [t for t, _ in direct],
-                into=memory,
+                [t for (t, _), _ in self.direct],
+                into=[place for _, place in self.direct],
                 threads=self.threads,
                 verify=self.verify,
                 fresh=self.fresh,
             )
-            backends.settled([leaf.handle for _, leaf in direct])
-        for batch in [staged] if self.fresh else _batches(staged):
+            backends.settled([leaf.handle for (_, leaf), _ in self.direct])
+        for batch in self.batches:
             arrays = transfer.read([t for t, _ in batch], threads=self.threads, verify=self.verify)
             arrays = [
                 array if t.dtype_name == leaf.dtype else _typed(array, t.dtype_name, leaf.dtype)
@@ -262,9 +264,9 @@ def _nothing() -> None:
     pass
 
 
-def _batches(pairs: list[tuple[Tensor, Leaf]]) -> Iterable[list[tuple[Tensor, Leaf]]]:
-    """Pairs in the order of the file, about ``_BATCH`` bytes at a time."""
-    batch: list[tuple[Tensor, Leaf]] = []
+def _batches(pairs: list[Pair]) -> Iterable[list[Pair]]:
+    """Pairs in order, about ``_BATCH`` bytes at a time."""
+    batch: list[Pair] = []
     held = 0
     for pair in pairs:
         if batch and held + pair[0].nbytes > _BATCH:

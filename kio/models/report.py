@@ -38,7 +38,7 @@ class LoadReport:
     def of(cls, plan: Plan, seconds: float) -> LoadReport:
         """The report of a plan that has been carried out."""
         gone = {s.what for s in plan.skipped}
-        own = [c.node.name or c.node.cls for c in plan.customs]
+        own = [c.node.name or c.node.cls for c in plan.customs if c.tensors]
         return cls(
             plan,
             plan.nbytes,

@@ -98,6 +98,29 @@ def test_parts_of_an_object_may_be_under_different_paths() -> None:
     assert went(keras_paths.match(checkpoint, tree).check(STRICT))["y"] == "z/y/vars/0"
 
 
+def in_a_set(*parts: tuple[str, tuple[int, ...]]) -> Tree:
+    b = Build()
+    return b.tree(b.node("net", "m", bag={b.node("dense", name, [shape]) for name, shape in parts}))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_members_of_a_set_are_told_apart_by_shape_or_name(order: tuple[int, ...]) -> None:
+    shapes = [(2, 2), (3, 3), (4, 4)]
+    keys = ["bag/dense/vars/0", "bag/dense_1/vars/0", "bag/dense_2/vars/0"]
+    checkpoint = FakeCheckpoint({k: np.zeros(shapes[i], "f4") for k, i in zip(keys, order, strict=True)})
+    tree = in_a_set(*((f"d{i}", s) for i, s in enumerate(shapes)))
+    plan = keras_paths.match(checkpoint, tree).check(STRICT)
+    assert went(plan) == {f"d{i}": k for k, i in zip(keys, order, strict=True)}
+
+    names = {k.removesuffix("/0"): f"d{i}" for k, i in zip(keys, order, strict=True)}
+    tree = in_a_set(*((f"d{i}", (2, 2)) for i in range(3)))
+    plan = keras_paths.match(fake(keys, names_of=names), tree).check(STRICT)
+    assert went(plan) == {f"d{i}": k for k, i in zip(keys, order, strict=True)}
+    # Without names nothing tells them apart: no guess.
+    with pytest.raises(MatchError, match="3 missing"):
+        keras_paths.match(fake(keys), tree).check(KERAS)
+
+
 def test_the_version_decides_where_readings_differ() -> None:
     """tf.keras counted members of a container differently."""
     b = Build()
@@ -383,6 +406,13 @@ def test_rename_overrules_names() -> None:
 # ------------------------------------------------------------------- include, exclude, rename
 
 
+def test_skipped_objects_are_not_unexpected() -> None:
+    tree = sequential("a", "b")
+    checkpoint = stored_for(tree)
+    next(n for n in tree.nodes if n.name == "a").skip = True
+    assert went(keras_paths.match(checkpoint, tree).check(STRICT)) == {"b": "layers/dense_1/vars/0"}
+
+
 def test_include_and_exclude() -> None:
     checkpoint = stored_for(sequential("enc", "dec", "head"))
     tree = sequential("enc", "dec", "other", shape=(2, 2))
@@ -411,9 +441,34 @@ def test_rename_by_path_glob_and_function() -> None:
         assert len(keras_paths.match(checkpoint, tree, rename=rename).check(STRICT).pairs) == 2
 
 
-def test_by_name_is_for_legacy_files() -> None:
-    with pytest.raises(ValueError, match="by_name"):
-        keras_paths.match(fake([]), sequential("a"), by_name=True)
+def test_by_name_finds_objects_wherever_they_hang() -> None:
+    checkpoint = stored_for(sequential("enc", "dec"))
+    plan = keras_paths.match(checkpoint, sequential("new", "enc", "dec"), by_name=True).check(KERAS)
+    assert went(plan) == {"enc": "layers/dense/vars/0", "dec": "layers/dense_1/vars/0"}
+    assert [s.what for s in plan.skipped] == ["new"]
+    with pytest.raises(MatchError, match="expected shape"):
+        keras_paths.match(checkpoint, sequential("enc", shape=(9, 9)), by_name=True).check(KERAS)
+    with pytest.raises(MatchError, match="stores names"):
+        keras_paths.match(fake(["layers/dense/vars/0"]), sequential("enc"), by_name=True)
+
+
+def test_by_name_tells_namesakes_in_different_models_apart() -> None:
+    def nested(*order: str) -> Tree:
+        b = Build()
+        models = [
+            b.node("functional", n, kind="Functional", layers=[b.node("dense", "d", [(2, 2)])]) for n in order
+        ]
+        return b.tree(b.node("functional", "m", kind="Functional", layers=models))
+
+    tree = nested("q", "k")
+    checkpoint = stored_for(tree)
+    checkpoint.names_of |= {"layers/functional/vars": "q", "layers/functional_1/vars": "k"}
+    other = nested("k", "q")
+    plan = keras_paths.match(checkpoint, other, by_name=True).check(STRICT)
+    assert [t.name for t, _ in plan.pairs] == [
+        "layers/functional_1/layers/dense/vars/0",
+        "layers/functional/layers/dense/vars/0",
+    ]
 
 
 # ------------------------------------------------------------------------------------- dtypes

@@ -28,7 +28,6 @@ KERAS3 = Path(__file__).parents[1] / "corpus" / "keras3"
 # Data that the file does not have, or that means something else now.  Stock Keras cannot load these either.
 NOT_THERE = {
     "nested_list_layer": "before 3.15 layers in lists in lists of a layer were not written",
-    "set_model": "since 3.15 sets are not written",
 }
 
 
