@@ -64,7 +64,10 @@ def model_of(table: Any, name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             keras.utils.clear_session()
-            model, inputs = case.build()
+            try:
+                model, inputs = case.build()
+            except ImportError as e:
+                pytest.skip(f"the model needs more than Keras: {e}")
             if not model.built:
                 model(inputs)
         _models[name] = model
