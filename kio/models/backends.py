@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from keras.src.backend import convert_to_numpy
 
 from kio.models import variables
 
@@ -244,8 +245,12 @@ def _numpy_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
         variables.set_value(variable, array)
 
 
+def _numpy_snapshot(variable: Any) -> Any:
+    return variables.raw_value(variable).copy()
+
+
 def _any_snapshot(variable: Any) -> Any:
-    return np.array(variable)
+    return np.array(convert_to_numpy(variable))
 
 
 def _any_restore(variable: Any, value: Any) -> None:
@@ -258,5 +263,5 @@ BACKENDS: dict[str, Backend] = {
     "jax": Backend(_nowhere, _jax_put, _nothing, variables.raw_value, _jax_restore),
     "torch": Backend(_torch_destinations, _torch_put, _torch_settled, _torch_snapshot, _torch_restore),
     "tensorflow": Backend(_nowhere, _tensorflow_put, _nothing, _tensorflow_snapshot, _tensorflow_restore),
-    "numpy": Backend(_nowhere, _numpy_put, _nothing, _any_snapshot, _any_restore),
+    "numpy": Backend(_nowhere, _numpy_put, _nothing, _numpy_snapshot, _any_restore),
 }

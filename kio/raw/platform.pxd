@@ -1,6 +1,6 @@
 # platform.pxd - what kio asks of the operating system, and the only #ifdef on it
 #
-# Positioned reads, anonymous memory, huge-page and read-ahead advice.  Advice may
+# Positioned reads, anonymous memory, huge-page and read-ahead advice, page-cache state.  Advice may
 # be ignored anywhere; everything else works on POSIX systems and on Windows.
 
 from libc.stddef cimport size_t
@@ -11,6 +11,9 @@ cdef extern from *:
     """
     #ifndef KIO_PLATFORM_H
     #define KIO_PLATFORM_H
+    #if defined(__linux__) && !defined(_GNU_SOURCE)
+    #  define _GNU_SOURCE 1   /* preadv2 */
+    #endif
     #include <errno.h>
     #include <stdint.h>
     #include <stdlib.h>
@@ -20,6 +23,7 @@ cdef extern from *:
     #else
     #  include <fcntl.h>
     #  include <sys/mman.h>
+    #  include <sys/uio.h>
     #  include <unistd.h>
     #endif
 
@@ -101,6 +105,22 @@ cdef extern from *:
         (void)fd; (void)offset; (void)nbytes;
     #endif
     }
+
+    /* Whether a byte of a file can be read without waiting; 1 where the system cannot tell. */
+    static inline int kio_is_cached(int fd, uint64_t offset)
+    {
+    #if defined(__linux__) && defined(RWF_NOWAIT)
+        char byte;
+        struct iovec iov = { &byte, 1 };
+        int saved = errno;
+        int cached = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+        errno = saved;
+        return cached;
+    #else
+        (void)fd; (void)offset;
+        return 1;
+    #endif
+    }
     #endif /* KIO_PLATFORM_H */
     """
     int64_t kio_pread(int fd, void *dst, size_t nbytes, uint64_t offset) noexcept nogil
@@ -108,3 +128,4 @@ cdef extern from *:
     void kio_release(void *p, size_t nbytes) noexcept nogil
     void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
     void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil
+    int kio_is_cached(int fd, uint64_t offset) noexcept nogil

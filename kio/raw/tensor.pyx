@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kio import dtypes
-from kio.errors import CorruptError, LimitError, TruncatedError, UnsupportedError
+from kio.errors import CorruptError, LimitError, TruncatedError
 from kio.limits import DEFAULT
 
 from libc.stdlib cimport free, malloc, qsort, realloc

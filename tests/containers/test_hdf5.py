@@ -294,9 +294,7 @@ def test_chunks(libver: Any, shape: Any, chunk: Any, maximum: Any, filters: tupl
     kw: dict[str, Any] = dict.fromkeys(filters[1:], True)
     if filters:
         kw["compression"] = filters[0]
-    file = opened(
-        lambda f: f.create_dataset("x", data=data, chunks=chunk, maxshape=maximum, **kw), libver=libver
-    )
+    file = opened(lambda f: f.create_dataset("x", data=data, chunks=chunk, maxshape=maximum, **kw), libver=libver)
     tensor = file.tensors["x"]
     assert tensor.problem is None
     assert len(tensor.extents) == np.prod([-(-n // c) for n, c in zip(shape, chunk, strict=True)])

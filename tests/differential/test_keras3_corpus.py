@@ -148,6 +148,8 @@ def test_load_model(keras, folder, name):
     for k, (record, variable) in enumerate(zip(expected["variables"], got, strict=False)):
         if in_order and record["stored"].get(name) and record["name"] != "g_idx":
             value = keras.ops.convert_to_numpy(variable)
+            if value.itemsize != saved[f"variable_{k:03}"].itemsize:
+                continue  # jax without x64 has no float64; stock is compared with below
             if not np.array_equal(bits(value), bits(saved[f"variable_{k:03}"])):
                 wrong.append((record["path"], variable.path))
     if wrong:

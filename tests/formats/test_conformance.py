@@ -38,9 +38,7 @@ def spec(folder):
 GOOD = [path for path in CASES if "error" not in spec(path)]
 BAD = [path for path in CASES if "error" in spec(path)]
 # What is one file can also come as bytes, as an open file, and with damage.
-FILES = [
-    path for path in GOOD if path.parent.name != "keras_shards" and (path / spec(path)["open"]).is_file()
-]
+FILES = [path for path in GOOD if path.parent.name != "keras_shards" and (path / spec(path)["open"]).is_file()]
 
 
 def ids(paths):
@@ -133,9 +131,9 @@ def test_says_what_the_reference_says(folder):
             assert says in str(found[name].problem)
             with pytest.raises(FormatError, match=says):
                 np.asarray(found[name])
-        assert {
-            name: digest(array) for name, array in found.read(wanted["tensors"], verify=True).items()
-        } == {name: record["sha256"] for name, record in wanted["tensors"].items()}
+        assert {name: digest(array) for name, array in found.read(wanted["tensors"], verify=True).items()} == {
+            name: record["sha256"] for name, record in wanted["tensors"].items()
+        }
         if "names" in wanted:
             assert found.names_of == wanted["names"]
         if "metadata" in wanted:
@@ -144,9 +142,9 @@ def test_says_what_the_reference_says(folder):
             assert hashlib.sha256(found.config.encode()).hexdigest() == wanted["config"]
         else:
             assert found.config is None
-        assert {
-            name: hashlib.sha256(found.assets.read(name)).hexdigest() for name in found.assets
-        } == wanted.get("assets", {})
+        assert {name: hashlib.sha256(found.assets.read(name)).hexdigest() for name in found.assets} == wanted.get(
+            "assets", {}
+        )
         if not problems:
             found.verify()
 
@@ -158,13 +156,9 @@ def test_any_way_of_reading_gives_the_same(folder):
     with opened(folder) as found:
         for threads in (1, 3):
             random.Random(threads).shuffle(names)
-            assert {
-                name: digest(array) for name, array in found.read(names, threads=threads).items()
-            } == wanted
+            assert {name: digest(array) for name, array in found.read(names, threads=threads).items()} == wanted
         for budget in (1, 5000, "1MB"):
-            streamed = {
-                name: digest(array) for name, array in found.stream(names, budget=budget, verify=budget == 1)
-            }
+            streamed = {name: digest(array) for name, array in found.stream(names, budget=budget, verify=budget == 1)}
             assert streamed == wanted
         for name in names:
             tensor = found[name]
@@ -300,9 +294,7 @@ def outcome(what, **limits):
 
 def cuts(nbytes):
     """Offsets to cut at: all near both ends, and some everywhere."""
-    return sorted(
-        {*range(min(nbytes, 80)), *range(max(nbytes - 80, 0), nbytes), *range(0, nbytes, nbytes // 60 + 1)}
-    )
+    return sorted({*range(min(nbytes, 80)), *range(max(nbytes - 80, 0), nbytes), *range(0, nbytes, nbytes // 60 + 1)})
 
 
 @pytest.mark.parametrize("folder", FILES, ids=ids(FILES))
