@@ -37,7 +37,7 @@ def _print(as_json: bool, value: Any, text: str) -> None:
 def ls(args: argparse.Namespace) -> int:
     """List the tensors."""
     with api.open(args.file) as ckpt:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"name": t.name, "dtype": t.dtype_name, "shape": list(t.shape), "nbytes": t.nbytes}
             | ({"problem": t.problem} if t.problem else {})
             for t in ckpt.values()

@@ -204,7 +204,10 @@ class _Assembly:
     def rival(self, node: Node, path: str) -> bool:
         """Whether the state of another kind of optimizer was stored here."""
         name = self.stored.names.get(path)
-        if name is None or name.lower() not in node.rivals or not node.leaves:
+        if name is None or not node.leaves:
+            return False
+        base, _, number = name.lower().rpartition("_")
+        if name.lower() not in node.rivals and not (number.isdigit() and base in node.rivals):
             return False
         self.spoken.add(path)
         why = f"the file has the state of {name!r}, the model is compiled with {node.name!r}"

@@ -170,6 +170,10 @@ class Plan:
             lines += [f"  skipped {s.what}: {s.why}" for s in self.skipped[:_LISTED] if s.leaves]
         if self.rule:
             lines.append(f"  best reading: {self.rule}")
+        if any("/container" in self.keys.get(leaf, "") for leaf in self.missing):
+            lines.append(
+                "  Keras before 3.15 did not write layers in lists in lists: they are not in its files."
+            )
         lines.append(
             "  Nothing was loaded. skip_mismatch=True leaves objects that do not fit as they are; "
             "include=, exclude= and rename= say what should go where."

@@ -18,7 +18,7 @@ import threading
 
 import numpy as np
 
-from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError
+from kio.errors import ChecksumError, CorruptError, TruncatedError
 from kio.raw.memory import allocate
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -35,7 +35,7 @@ from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
 from kio.raw.codecs cimport MAX_CODECS, Step
-from kio.raw.kernels cimport KIO_CHECKSUM, KIO_CORRUPT, KIO_LIMIT, KIO_OK, KIO_TRUNCATED
+from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.platform cimport kio_advise_huge, kio_advise_soon, kio_is_cached, kio_pread
 from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport Extent, Tensor
@@ -653,7 +653,6 @@ cdef class Run:
     cdef int execute(self, regions, threads) except -1:
         """Plan, run, check.  Raises what the first failing job met."""
         cdef Source source
-        cdef size_t n
         covered = self.plan(regions)
         pinned = []
         helpers = []
@@ -749,7 +748,6 @@ cdef list regions_of(tensors, verify):
     verify None takes those of which at least half is read anyway: then the sum is almost free.
     """
     cdef Tensor tensor
-    cdef Extent extent
     if verify is False:
         return []
     wanted = {}
@@ -808,13 +806,12 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     cdef Run run = Run()
     cdef Tensor tensor
     cdef uint8_t *dst
-    cdef uint8_t *base
     tensors = list(tensors)
     if into is None:
         into = [None] * len(tensors)
     elif len(into) != len(tensors):
         raise ValueError(f"into: expected {len(tensors)} entries, found {len(into)}")
-    for tensor, out in zip(tensors, into):
+    for tensor in tensors:
         if tensor.problem is not None:
             run.want(tensor, NULL, None, None)        # raises
     new = [tensor for tensor, out in zip(tensors, into) if out is None]

@@ -16,12 +16,12 @@ from . import fuzz_hdf5
 @pytest.mark.parametrize("path", sorted(fuzz_hdf5.KEPT.glob("*.h5")), ids=lambda p: p.stem)
 def test_regression(path: Path) -> None:
     was = verify_checksums("unchecked" not in path.stem)
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         fuzz_hdf5.run(path.read_bytes())
     finally:
         verify_checksums(was)
-    assert time.perf_counter() - start < fuzz_hdf5.SLOW_S
+    assert time.process_time() - start < fuzz_hdf5.SLOW_S
 
 
 def test_short_run() -> None:

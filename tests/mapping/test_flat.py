@@ -23,7 +23,12 @@ def model() -> Tree:
 
 @pytest.mark.parametrize(
     "names",
-    [["s/a/v0", "s/b/v0"], ["a/v0", "b/v0"], ["a.v0", "b.v0"], ["layers/dense/vars/0", "layers/dense_1/vars/0"]],
+    [
+        ["s/a/v0", "s/b/v0"],
+        ["a/v0", "b/v0"],
+        ["a.v0", "b.v0"],
+        ["layers/dense/vars/0", "layers/dense_1/vars/0"],
+    ],
 )
 def test_spellings(names: list[str]) -> None:
     plan = flat.match(fake(names), model()).check(STRICT)

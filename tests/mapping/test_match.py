@@ -143,7 +143,9 @@ def test_two_readings_that_fit_are_refused_and_shown(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(keras_paths, "RULES", (NEWEST, backwards))
     monkeypatch.setattr(type(backwards), "entries", entries)
     checkpoint = fake(["layers/dense/vars/0", "layers/dense_1/vars/0"])
-    with pytest.raises(MatchError, match=r"a: layers/dense as Keras 3.15 wrote it, layers/dense_1 as Backwards"):
+    with pytest.raises(
+        MatchError, match=r"a: layers/dense as Keras 3.15 wrote it, layers/dense_1 as Backwards"
+    ):
         keras_paths.match(checkpoint, sequential("a", "b")).check(KERAS)
     checkpoint.metadata["keras_version"] = "1.0"
     plan = keras_paths.match(checkpoint, sequential("a", "b")).check(KERAS)
@@ -152,7 +154,10 @@ def test_two_readings_that_fit_are_refused_and_shown(monkeypatch: pytest.MonkeyP
 
 def test_shared_variables_are_read_once_from_the_later_place() -> None:
     b = Build()
-    inner, outer = b.node("adam", "adam", [(2,), (3,)], kind="Optimizer"), b.node("lso", "lso", kind="Optimizer")
+    inner, outer = (
+        b.node("adam", "adam", [(2,), (3,)], kind="Optimizer"),
+        b.node("lso", "lso", kind="Optimizer"),
+    )
     for leaf in inner.leaves:
         outer.leaves.append(Leaf(leaf.key, leaf.path, leaf.name, leaf.shape, leaf.dtype, leaf.handle, outer))
     outer.expects = 2
@@ -194,7 +199,9 @@ def test_missing_variables_name_the_nearest_candidate() -> None:
     tree = sequential("a", "b")
     checkpoint = fake(["layers/dense/vars/0", "layers/dens_1/vars/0"])
     plan = keras_paths.match(checkpoint, tree)
-    with pytest.raises(MatchError, match=r"missing b/v0 .*layers/dense_1/vars/0; nearest is layers/dens_1/vars/0"):
+    with pytest.raises(
+        MatchError, match=r"missing b/v0 .*layers/dense_1/vars/0; nearest is layers/dens_1/vars/0"
+    ):
         plan.check(KERAS)
     try:
         plan.check(KERAS)
@@ -321,11 +328,13 @@ def test_automatic_names_prove_nothing() -> None:
 def test_names_made_from_automatic_names_prove_nothing() -> None:
     def blocks(*names: str) -> Tree:
         b = Build()
-        made = [
-            b.node("res_block", n, conv=b.node("conv2d", f"{n}_conv", [(2, 2)])) for n in names
-        ]
+        made = [b.node("res_block", n, conv=b.node("conv2d", f"{n}_conv", [(2, 2)])) for n in names]
         wrapped = [
-            b.node("bidirectional", f"bidirectional{i or ''}", forward_layer=b.node("lstm", f"forward_{n}", [(2, 2)]))
+            b.node(
+                "bidirectional",
+                f"bidirectional{i or ''}",
+                forward_layer=b.node("lstm", f"forward_{n}", [(2, 2)]),
+            )
             for i, n in enumerate(("lstm", "lstm_1") if names[0] == "res_block" else ("lstm_1", "lstm_2"))
         ]
         return b.tree(b.node("net", "m", layers=[*made, *wrapped]))
@@ -338,7 +347,9 @@ def test_names_that_repeat_in_every_block_prove_nothing() -> None:
     def blocks(*inner: str) -> Tree:
         b = Build()
         return b.tree(
-            b.node("net", "m", layers=[b.node("block", None, part=b.node("dense", n, [(2, 2)])) for n in inner])
+            b.node(
+                "net", "m", layers=[b.node("block", None, part=b.node("dense", n, [(2, 2)])) for n in inner]
+            )
         )
 
     checkpoint = stored_for(blocks("proj", "proj"))
@@ -375,9 +386,14 @@ def test_rename_overrules_names() -> None:
 def test_include_and_exclude() -> None:
     checkpoint = stored_for(sequential("enc", "dec", "head"))
     tree = sequential("enc", "dec", "other", shape=(2, 2))
-    assert went(keras_paths.match(checkpoint, tree, include="enc/*").check(STRICT)) == {"enc": "layers/dense/vars/0"}
+    assert went(keras_paths.match(checkpoint, tree, include="enc/*").check(STRICT)) == {
+        "enc": "layers/dense/vars/0"
+    }
     assert set(went(keras_paths.match(checkpoint, tree, exclude=["other"]).check(STRICT))) == {"enc", "dec"}
-    assert set(went(keras_paths.match(checkpoint, tree, exclude="layers/dense_1").check(STRICT))) == {"enc", "other"}
+    assert set(went(keras_paths.match(checkpoint, tree, exclude="layers/dense_1").check(STRICT))) == {
+        "enc",
+        "other",
+    }
 
 
 def test_excluding_what_does_not_fit() -> None:

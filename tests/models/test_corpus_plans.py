@@ -36,7 +36,9 @@ def cases() -> Iterator[Any]:
     for path in sorted(KERAS3.glob("*/*/expected.json")):
         for name in json.loads(path.read_text())["files"]:
             if not name.startswith("npz"):
-                yield pytest.param(path.parent, name, id=f"{path.parent.parent.name}-{path.parent.name}-{name}")
+                yield pytest.param(
+                    path.parent, name, id=f"{path.parent.parent.name}-{path.parent.name}-{name}"
+                )
 
 
 @pytest.fixture(scope="module")

@@ -705,9 +705,8 @@ def awq():
 
 
 def add_lora(model):
-    for layer in model.layers:
-        if hasattr(layer, "enable_lora"):
-            layer.enable_lora(2)
+    for layer in model.layers[1:]:
+        layer.enable_lora(2)
     return model
 
 

@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import sys
 import traceback
@@ -309,7 +310,8 @@ def dumps(value, indent=0):
 
 
 def told(error):
-    return f"{type(error).__name__}: {str(error).strip()[:300]}"
+    text = re.sub(r" at 0x[0-9a-f]+", "", str(error).strip())
+    return f"{type(error).__name__}: {text[:300]}"
 
 
 def make(name: str, case: Case, folder: pathlib.Path) -> dict[str, str]:
