@@ -90,8 +90,7 @@ def test_plan(table: Any, folder: Path, name: str) -> None:
     with kio.open(folder / name) as checkpoint:
         plan = load.plan(model, checkpoint)
     truth = [
-        {tensor.partition("!")[2] for tensor in record["stored"].get(name, ())}
-        for record in expected["variables"]
+        {tensor.partition("!")[2] for tensor in record["stored"].get(name, ())} for record in expected["variables"]
     ]
     if len(truth) != len(variables) or folder.name in NOT_THERE:
         # The layers of this Keras have other variables than the writer's.
