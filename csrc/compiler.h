@@ -55,6 +55,13 @@
 #  define KIO_ARM_FEATURES_PMULL "+crc+crypto"
 #endif
 
+/* Where SSE4.2's CRC instruction is: clang 14 made it a feature of its own. */
+#if defined(__clang__) && __clang_major__ >= 14
+#  define KIO_X86_FEATURES_CRC32 "sse4.2,crc32"
+#else
+#  define KIO_X86_FEATURES_CRC32 "sse4.2"
+#endif
+
 #if KIO_GNU
 #  define KIO_INLINE static inline __attribute__((always_inline, unused))
 #  define KIO_NOINLINE __attribute__((noinline))

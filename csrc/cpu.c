@@ -14,109 +14,93 @@ int kio_runs_always(void) { return 1; }
 #include <cpuid.h>
 
 /* Bits of the words CPUID leaves 1 and 7 return. */
-enum {
-	L1_ECX_PCLMULQDQ = 1 << 1,
-	L1_ECX_SSSE3 = 1 << 9,
-	L1_ECX_SSE41 = 1 << 19,
-	L1_ECX_SSE42 = 1 << 20,
-	L1_ECX_OSXSAVE = 1 << 27,
-	L1_ECX_AVX = 1 << 28,
-	L1_ECX_F16C = 1 << 29,
-	L7_EBX_BMI1 = 1 << 3,
-	L7_EBX_AVX2 = 1 << 5,
-	L7_EBX_BMI2 = 1 << 8,
-	L7_EBX_AVX512F = 1 << 16,
-	L7_EBX_AVX512BW = 1 << 30,
-	L7_ECX_VPCLMULQDQ = 1 << 10
-};
-#define L7_EBX_AVX512VL (1u << 31) /* does not fit an enum, which is an int */
+#define L1_ECX_PCLMULQDQ (1u << 1)
+#define L1_ECX_SSSE3 (1u << 9)
+#define L1_ECX_SSE41 (1u << 19)
+#define L1_ECX_SSE42 (1u << 20)
+#define L1_ECX_OSXSAVE (1u << 27)
+#define L1_ECX_AVX (1u << 28)
+#define L7_EBX_BMI1 (1u << 3)
+#define L7_EBX_AVX2 (1u << 5)
+#define L7_EBX_BMI2 (1u << 8)
+#define L7_EBX_AVX512F (1u << 16)
+#define L7_EBX_AVX512BW (1u << 30)
+#define L7_EBX_AVX512VL (1u << 31)
+#define L7_ECX_VPCLMULQDQ (1u << 10)
 
 /* XCR0: the register files the operating system saves at a context switch. */
-enum { XCR0_YMM = 0x6, XCR0_ZMM = 0xE6 };
+#define XCR0_YMM 0x06u
+#define XCR0_ZMM 0xE6u
 
-struct words { unsigned l1_ecx, l7_ebx, l7_ecx, xcr0; };
-
-static struct words ask(void)
-{
-	struct words w = { 0, 0, 0, 0 };
-	unsigned a, b, c, d;
-
-	if (__get_cpuid(1, &a, &b, &c, &d))
-		w.l1_ecx = c;
-	if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-		w.l7_ebx = b;
-		w.l7_ecx = c;
-	}
-	if (w.l1_ecx & L1_ECX_OSXSAVE) {
-		/* XGETBV by hand: the intrinsic needs a target flag. */
-		__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-		w.xcr0 = a;
-	}
-	return w;
-}
+/* What kio asks for, one bit each. */
+enum {
+	ASKED = 1,
+	SSSE3 = 2,
+	SSE42 = 4,
+	PCLMUL = 8,
+	AVX2 = 16,
+	BMI2 = 32,
+	VPCLMUL = 64,
+	AVX512 = 128
+};
 
 static int has(unsigned word, unsigned bits) { return (word & bits) == bits; }
 
-int kio_runs_ssse3(void) { return has(ask().l1_ecx, L1_ECX_SSSE3); }
-int kio_runs_sse42(void) { return has(ask().l1_ecx, L1_ECX_SSE42); }
-
-int kio_runs_pclmul(void)
+static unsigned ask(void)
 {
-	return has(ask().l1_ecx, L1_ECX_PCLMULQDQ | L1_ECX_SSE41);
+	unsigned features = ASKED, a, b, c, d, l1_ecx = 0, l7_ebx = 0, l7_ecx = 0, xcr0 = 0;
+
+	if (__get_cpuid(1, &a, &b, &c, &d))
+		l1_ecx = c;
+	if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+		l7_ebx = b;
+		l7_ecx = c;
+	}
+	if (has(l1_ecx, L1_ECX_OSXSAVE)) {
+		/* XGETBV by hand: the intrinsic needs a target flag. */
+		__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+		xcr0 = a;
+	}
+	if (has(l1_ecx, L1_ECX_SSSE3))
+		features |= SSSE3;
+	if (has(l1_ecx, L1_ECX_SSE42))
+		features |= SSE42;
+	if (has(l1_ecx, L1_ECX_PCLMULQDQ | L1_ECX_SSE41))
+		features |= PCLMUL;
+	if (has(l1_ecx, L1_ECX_AVX) && has(xcr0, XCR0_YMM) && has(l7_ebx, L7_EBX_AVX2)) {
+		features |= AVX2;
+		if (has(l7_ebx, L7_EBX_BMI1 | L7_EBX_BMI2))
+			features |= BMI2;
+		if (has(l7_ecx, L7_ECX_VPCLMULQDQ) && has(features, PCLMUL))
+			features |= VPCLMUL;
+		if (has(xcr0, XCR0_ZMM) &&
+		    has(l7_ebx, L7_EBX_AVX512F | L7_EBX_AVX512BW | L7_EBX_AVX512VL))
+			features |= AVX512;
+	}
+	return features;
 }
 
-static int avx2(const struct words *w)
+/* Remembered: in a virtual machine CPUID is a trap of some microseconds. */
+static int runs(unsigned wanted)
 {
-	return has(w->l1_ecx, L1_ECX_AVX) && has(w->xcr0, XCR0_YMM) &&
-	       has(w->l7_ebx, L7_EBX_AVX2);
+	static KIO_DISPATCH_QUALIFIER unsigned remembered;
+	unsigned features = KIO_LOAD_RELAXED(&remembered);
+
+	if (!features) {
+		features = ask();
+		KIO_STORE_RELAXED(&remembered, features);
+	}
+	return has(features, wanted);
 }
 
-static int avx512(const struct words *w)
-{
-	return avx2(w) && has(w->xcr0, XCR0_ZMM) &&
-	       has(w->l7_ebx, L7_EBX_AVX512F | L7_EBX_AVX512BW | L7_EBX_AVX512VL);
-}
-
-static int vpclmul(const struct words *w)
-{
-	return has(w->l1_ecx, L1_ECX_PCLMULQDQ) && has(w->l7_ecx, L7_ECX_VPCLMULQDQ);
-}
-
-int kio_runs_avx2(void)
-{
-	struct words w = ask();
-	return avx2(&w);
-}
-
-int kio_runs_f16c(void)
-{
-	struct words w = ask();
-	return avx2(&w) && has(w.l1_ecx, L1_ECX_F16C);
-}
-
-int kio_runs_bmi2(void)
-{
-	struct words w = ask();
-	return avx2(&w) && has(w.l7_ebx, L7_EBX_BMI1 | L7_EBX_BMI2);
-}
-
-int kio_runs_vpclmul(void)
-{
-	struct words w = ask();
-	return avx2(&w) && vpclmul(&w);
-}
-
-int kio_runs_vpclmul512(void)
-{
-	struct words w = ask();
-	return avx512(&w) && vpclmul(&w);
-}
-
-int kio_runs_avx512(void)
-{
-	struct words w = ask();
-	return avx512(&w);
-}
+int kio_runs_ssse3(void) { return runs(SSSE3); }
+int kio_runs_sse42(void) { return runs(SSE42); }
+int kio_runs_pclmul(void) { return runs(PCLMUL); }
+int kio_runs_avx2(void) { return runs(AVX2); }
+int kio_runs_bmi2(void) { return runs(BMI2); }
+int kio_runs_vpclmul(void) { return runs(VPCLMUL); }
+int kio_runs_vpclmul512(void) { return runs(VPCLMUL | AVX512); }
+int kio_runs_avx512(void) { return runs(AVX512); }
 
 #elif KIO_SIMD_ARM
 

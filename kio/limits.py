@@ -24,6 +24,8 @@ class Limits:
         config_bytes: Size of a JSON document (config, metadata, shard map).
         config_depth: Nesting depth of a JSON document.
         config_nodes: Values in a JSON document.  Python takes up to 64 bytes for one.
+        model_bytes: Variables of a model built from a configuration, optimizer included, as
+            far as they are not backed by the file: 16 times its tensors are always allowed.
         name_bytes: Length of one tensor name in UTF-8.
         attribute_bytes: Decoded size of all attributes of one object.
         members: Members of one archive.
@@ -46,6 +48,7 @@ class Limits:
     config_bytes: int = 64 << 20
     config_depth: int = 128
     config_nodes: int = 1_000_000
+    model_bytes: int = 1 << 30
     name_bytes: int = 1 << 16
     attribute_bytes: int = 64 << 20
     members: int = 10_000

@@ -5,7 +5,7 @@
  */
 #include <nmmintrin.h>
 
-KIO_TARGET("sse4.2") static uint32_t sse42(uint32_t crc, const void *src, size_t nbytes)
+KIO_TARGET(KIO_X86_FEATURES_CRC32) static uint32_t sse42(uint32_t crc, const void *src, size_t nbytes)
 {
 	const uint8_t *p = src;
 	uint64_t state = (uint32_t)~crc;

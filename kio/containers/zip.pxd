@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from kio.raw.source cimport Source
 
@@ -13,3 +13,4 @@ cdef class Archive:
 
     cdef bytearray inflated(self, member)
     cdef int check(self, member, const uint8_t[::1] content) except -1
+    cdef int compare(self, member, uint32_t crc) except -1

@@ -18,7 +18,7 @@ Spec: PKWARE APPNOTE 6.3.10, sections 4.3 (records), 4.4 (fields), 4.5.3 (zip64)
 from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from kio.limits import DEFAULT
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kio.raw cimport cursor, kernels
 from kio.raw.cursor cimport Cursor
@@ -31,7 +31,9 @@ cdef enum:
     END64_NBYTES = 56
     LOCATOR_NBYTES = 20
     COMMENT_NBYTES_MAX = 0xFFFF
+    VERIFY_NBYTES = 1 << 20
 
+    VERSION_MAX = 63             # the newest there is, 6.3
     STORED = 0
     DEFLATED = 8
 
@@ -136,8 +138,8 @@ cdef class Archive:
         """
         member = self.members[name]
         if member.nbytes > nbytes_max:
-            raise LimitError(f"member size: expected at most {nbytes_max} bytes, found {member.nbytes}",
-                             source=f"{self.name}!{name}", field="config_bytes")
+            raise LimitError(f"member size: expected at most {nbytes_max} bytes (limits.config_bytes), found "
+                             f"{member.nbytes}", source=f"{self.name}!{name}", field="config_bytes")
         if member.method == DEFLATED:
             return bytes(self.inflated(member))
         content = self.whole.read(member.offset, member.nbytes)
@@ -148,6 +150,30 @@ cdef class Archive:
         """Give the archive's descriptor back; the sources of its members go with it."""
         self.spooled.clear()
         self.whole.close()
+
+    def verify(self, str name):
+        """Check the CRC-32 of a member, and keep nothing of a stored one.
+
+        Raises:
+            KeyError: if there is no such member.
+            FormatError: if the stored bytes are damaged.
+
+        Memory: 1 MiB for a stored member.
+        """
+        cdef uint64_t at = 0, nbytes
+        cdef uint32_t crc = 0
+        cdef const uint8_t[::1] block
+        member = self.members[name]
+        if member.method == DEFLATED:
+            self.source(name)
+            return
+        while at < <uint64_t>member.nbytes:
+            nbytes = min(<uint64_t>VERIFY_NBYTES, <uint64_t>member.nbytes - at)
+            block = self.whole.read(<uint64_t>member.offset + at, nbytes)
+            with nogil:
+                crc = kernels.crc32(crc, &block[0], nbytes)
+            at += nbytes
+        self.compare(member, crc)
 
     cdef bytearray inflated(self, member):
         """The decoded content of a deflated member.  Memory: stored and decoded size."""
@@ -192,6 +218,9 @@ cdef class Archive:
         if nbytes:
             with nogil:
                 crc = kernels.crc32(0, &content[0], nbytes)
+        return self.compare(member, crc)
+
+    cdef int compare(self, member, uint32_t crc) except -1:
         if crc != member.crc32:
             raise ChecksumError(f"CRC-32: expected {member.crc32:#010x}, found {crc:#010x}",
                                 source=f"{self.name}!{member.name}", field="crc-32")
@@ -223,8 +252,6 @@ def open(Source source, limits=DEFAULT):
     Memory: O(members).
     """
     return _Reader(source, limits).archive()
-
-
 
 
 cdef class _Reader:
@@ -354,8 +381,8 @@ cdef class _Reader:
         for _ in range(self.count):
             c = cursor.span(self.image, at, min(<uint64_t>ENTRY_NBYTES, self.directory_end - at))
             cursor.expect(&c, b"PK\x01\x02", 4)
-            cursor.skip(&c, 4)      # version made by, version needed to extract
-            flags, method = cursor.u16(&c), cursor.u16(&c)
+            cursor.skip(&c, 2)      # version made by
+            version, flags, method = cursor.u16(&c) & 0xFF, cursor.u16(&c), cursor.u16(&c)
             when, crc = cursor.u32(&c), cursor.u32(&c)
             nbytes_stored, nbytes = cursor.u32(&c), cursor.u32(&c)
             name_nbytes, extra_nbytes, comment_nbytes = cursor.u16(&c), cursor.u16(&c), cursor.u16(&c)
@@ -373,7 +400,7 @@ cdef class _Reader:
                 extra, [nbytes, nbytes_stored, offset, disk],
                 [0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFF], at)
             name = self.name_of(raw, flags, at)
-            self.vet(name, flags, method, nbytes, nbytes_stored, attributes >> 28, disk, at)
+            self.vet(name, version, flags, method, nbytes, nbytes_stored, attributes >> 28, disk, at)
             if name in names:
                 raise self.corrupt(f"member {name!r}: expected it once, found it twice", at, "file name")
             names.add(name)
@@ -516,7 +543,8 @@ cdef class _Reader:
         except UnicodeDecodeError:
             raise self.corrupt(f"member name: expected UTF-8, found {raw[:80]!r}", at, "file name") from None
 
-    cdef int vet(self, str name, flags, method, nbytes, nbytes_stored, kind, disk, uint64_t at) except -1:
+    cdef int vet(self, str name, version, flags, method, nbytes, nbytes_stored, kind, disk,
+                 uint64_t at) except -1:
         """Refuse a member whose name or kind could mean different things to two readers."""
         parts = name.removesuffix("/").split("/")
         if "\0" in name or "\\" in name or name[1:2] == ":" or \
@@ -526,6 +554,8 @@ cdef class _Reader:
         trouble = None
         if flags & FLAG_ENCRYPTED:
             trouble = "it is encrypted"
+        elif version > VERSION_MAX:
+            trouble = f"version {version // 10}.{version % 10} of the format"
         elif flags & ~FLAGS_KNOWN:
             trouble = f"general purpose flags {flags & ~FLAGS_KNOWN:#06x}"
         elif method not in (STORED, DEFLATED):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kio.checkpoint import Checkpoint
 from kio.errors import CorruptError, FormatError, TruncatedError, UnsupportedError
 from kio.formats.format import Format
+from kio.formats.keras_shards import is_map
 from kio.formats.probe import Probe
 
 _UNPACK = "unpack it, and open what is in it"
@@ -59,7 +60,7 @@ def kind_of(probe: Probe) -> str | None:
     if probe.folder is not None:
         return _kind_of_folder(probe.folder.names)
     if isinstance(probe.json, dict):
-        if isinstance(probe.json.get("weight_map"), dict):
+        if "weight_map" in probe.json and not is_map(probe.json):
             return "safetensors_index"
         if "class_name" in probe.json and "config" in probe.json:
             return "model_config"
@@ -93,9 +94,7 @@ def refusal(probe: Probe) -> FormatError:
     if kind is None:
         return CorruptError("format: expected a kind that kio refuses, found none", source=probe.name)
     what, hint = KINDS[kind]
-    return UnsupportedError(
-        f"format: expected one that kio reads, found {what}", source=probe.name, hint=hint
-    )
+    return UnsupportedError(f"format: expected one that kio reads, found {what}", source=probe.name, hint=hint)
 
 
 FORMAT = Format("refused", claims, open)

@@ -9,7 +9,7 @@ huge pages.  Slabs are kept small enough that one surviving array pins little.
 import numpy as np
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdint cimport uintptr_t
 
 from kio.raw.platform cimport kio_advise_huge, kio_release, kio_reserve
 
@@ -69,7 +69,7 @@ def allocate(tensors):
         is filled; each slab lives as long as the last array in it.
     """
     cdef size_t total = 0, at = 0, n
-    cdef list out = [], waiting = []
+    cdef list out = []
     cdef Slab slab
     sizes = [tensor.nbytes for tensor in tensors]
     remaining = sum([(n + ALIGN - 1) // ALIGN * ALIGN for n in sizes if n < SLAB])

@@ -12,6 +12,9 @@ cdef extern from *:
     """
     #ifndef KIO_PLATFORM_H
     #define KIO_PLATFORM_H
+    #if defined(__linux__) && !defined(_GNU_SOURCE)
+    #  define _GNU_SOURCE 1   /* preadv2 */
+    #endif
     #include <errno.h>
     #include <stdint.h>
     #include <stdlib.h>
@@ -23,6 +26,7 @@ cdef extern from *:
     #  include <stdio.h>
     #  include <sys/file.h>
     #  include <sys/mman.h>
+    #  include <sys/uio.h>
     #  include <sys/stat.h>
     #  include <unistd.h>
     #endif
@@ -209,6 +213,22 @@ cdef extern from *:
     #endif
     }
 
+    /* Whether a byte of a file can be read without waiting; 1 where the system cannot tell. */
+    static inline int kio_is_cached(int fd, uint64_t offset)
+    {
+    #if defined(__linux__) && defined(RWF_NOWAIT)
+        char byte;
+        struct iovec iov = { &byte, 1 };
+        int saved = errno;
+        int cached = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+        errno = saved;
+        return cached;
+    #else
+        (void)fd; (void)offset;
+        return 1;
+    #endif
+    }
+
     /* Ask for write-back of a range of a file to begin. */
     static inline void kio_advise_written(int fd, uint64_t offset, uint64_t nbytes)
     {
@@ -227,6 +247,7 @@ cdef extern from *:
     void kio_release(void *p, size_t nbytes) noexcept nogil
     void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
     void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil
+    int kio_is_cached(int fd, uint64_t offset) noexcept nogil
     int64_t kio_pwrite(int fd, const void *src, size_t nbytes, uint64_t offset) noexcept nogil
     int kio_allocate(int fd, uint64_t nbytes) noexcept nogil
     int kio_lock(int fd) noexcept nogil

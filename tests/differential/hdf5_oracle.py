@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import zstandard
 
 from kio import dtypes
 from kio.containers import hdf5
@@ -60,6 +61,8 @@ def undo(raw: bytes, codecs: tuple[tuple[str, int], ...], nbytes: int) -> bytes:
             raw = planes.T.tobytes() + raw[whole:]
         elif name == "lzf":
             raw = lzf(raw, nbytes)
+        elif name == "zstd":
+            raw = zstandard.ZstdDecompressor().decompress(raw, max_output_size=nbytes)
         else:
             raise AssertionError(name)
     return raw
@@ -206,6 +209,7 @@ def compare_dataset(ours: Any, path: str, dataset: h5py.Dataset, counts: Counts)
         assert tensor.dtype_name == dtypes.name_of(dataset.dtype), (tensor.dtype_name, dataset.dtype)
         theirs = dataset[()]
         assert bytes_of(tensor) == np.asarray(theirs, dataset.dtype).tobytes(), path
+        assert np.asarray(tensor).astype(dataset.dtype).tobytes() == bytes_of(tensor), path
     else:
         assert stored.get_size() == tensor.dtype.itemsize
     counts.add("datasets")

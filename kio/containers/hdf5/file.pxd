@@ -1,5 +1,6 @@
 # file.pxd - an open file: superblock, walk, tensors, attributes
 
+from cython cimport final
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -23,6 +24,7 @@ cdef struct Object:
     uint8_t attributes       # has any
 
 
+@final
 cdef class Objects:
     """Groups and datasets in the order of the walk, found again by header address."""
     cdef Object *items
@@ -44,12 +46,14 @@ cdef struct Facts:
     bint external, attributes
 
 
+@final
 cdef class Expander:
     """Index.expand of a file; apart from File so that the two do not hold each other."""
     cdef Structure s
     cdef dict headers                        # path of a chunked dataset -> its object header
 
 
+@final
 cdef class File:
     cdef readonly Source source
     cdef readonly Index tensors
@@ -60,14 +64,15 @@ cdef class File:
     cdef Expander expander
     cdef Objects objects
     cdef list paths                          # of each object
-    cdef dict numbers                        # path -> object; -1 for what was refused
+    cdef dict headers                        # path -> object header; made on demand
     cdef dict decoded                        # header -> attributes
     cdef uint64_t attribute_work             # left of the budget of attributes()
     cdef uint64_t root
+    cdef size_t ngroups
     cdef int superblock(self) except -1
     cdef int extension(self, uint64_t at) except -1
     cdef int walk(self) except -1
-    cdef long visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1
+    cdef int visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1
     cdef int dataset(self, str path, const Facts *facts) except -1
     cdef int chunked(self, str path, Row *row, const Facts *facts) except -1
     cdef int place(self, str path, Row *row, const Type *t, const Layout *layout,

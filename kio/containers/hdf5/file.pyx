@@ -61,10 +61,10 @@ from kio.containers.hdf5.header cimport (
     next_message,
     open_header,
 )
-from kio.containers.hdf5.layout cimport CHUNKED, COMPACT, CONTIGUOUS, VIRTUAL, parse_layout
+from kio.containers.hdf5.layout cimport CHUNKED, CONTIGUOUS, VIRTUAL, parse_layout
 from kio.containers.hdf5.structure cimport address, times
 from kio.containers.hdf5.types cimport parse_space, parse_type
-from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, text, u8, uint
+from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, take, text, u8, uint
 from kio.raw.tensor cimport EXPAND, PLAIN, UNREADABLE, Row
 
 
@@ -98,12 +98,13 @@ def open(Source source, limits=DEFAULT):
     file.s = Structure(source, limits)
     file.tensors = Index(source, limits)
     file.objects = Objects()
-    file.aliases, file.refused, file.decoded, file.numbers = {}, {}, {}, {}
+    file.aliases, file.refused, file.decoded = {}, {}, {}
     file.paths = []
     file.expander = Expander()
     file.expander.s, file.expander.headers = file.s, {}
     file.tensors.expand = file.expander
-    file.info = dict.fromkeys(("superblock", "user_block", "end_of_file", "groups", "datasets"), 0)
+    file.info = dict.fromkeys((
+        "superblock", "user_block", "end_of_file", "groups", "datasets", "chunked", "linked_groups"), 0)
     file.superblock()
     file.walk()
     file.tensors.seal()
@@ -171,10 +172,12 @@ cdef class File:
         aliases: Path of each further hard link to an object -> its first path.
         refused: Path of each link that was not followed (soft, external, user-defined)
             and of each named datatype -> why.
-        info: Versions, sizes and counts.
+        info: Counts and sizes: ``superblock`` (version), ``user_block`` and ``end_of_file`` (bytes),
+            ``groups`` (without the root), ``datasets``, ``chunked`` of these, ``linked_groups``:
+            groups that keep links in messages or heaps, as files of a higher libver do.
     """
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
         raise TypeError("use kio.containers.hdf5.open")
 
     @property
@@ -194,11 +197,13 @@ cdef class File:
             KeyError: if there is no such group or dataset.
             FormatError: if the attributes are damaged or exceed a limit.
         """
-        cdef long number = self.numbers[path]
+        cdef size_t i
         cdef uint64_t header
-        if number < 0 or self.objects.items[number].kind == NAMED_TYPE:
-            raise KeyError(path)
-        header = self.objects.items[number].header
+        if self.headers is None:
+            # Few callers ask for single objects, so open() does not pay for this.
+            self.headers = {self.paths[i]: self.objects.items[i].header for i in range(self.objects.count)
+                            if self.objects.items[i].kind != NAMED_TYPE}
+        header = self.headers[self.aliases.get(path, path)]
         found = self.decoded.get(header)
         if found is None:
             self.s.work = self.attribute_work
@@ -322,13 +327,12 @@ cdef class File:
         cdef Links todo = Links()
         cdef Link link
         cdef uint64_t nbytes, most = s.limits.name_bytes
-        cdef size_t nlinks = 1
         cdef char *path = <char *>malloc(most + 1)
         cdef str name
         if path == NULL:
             raise MemoryError()
         try:
-            self.numbers[""] = self.visit("", self.root, 0, todo)
+            self.visit("", self.root, 0, todo)
             if self.objects.items[0].kind != GROUP:
                 s.corrupt("root object: expected a group, found another kind", self.root)
             while todo.count:
@@ -347,21 +351,16 @@ cdef class File:
                 name = PyUnicode_DecodeUTF8(path, nbytes, b"surrogateescape")
                 path[nbytes] = b"/"
                 if link.kind == HARD:
-                    self.numbers[name] = self.visit(name, link.target, <uint32_t>nbytes + 1, todo)
+                    self.visit(name, link.target, <uint32_t>nbytes + 1, todo)
                 else:
-                    self.numbers[name] = -1
                     self.refused[name] = _reason(s, &link)
-                nlinks += 1
-                if <size_t>len(self.numbers) != nlinks:
-                    raise CorruptError(f"path: expected {shown(name)} once, found it twice",
-                                       source=s.name, offset=link.name, field="link name")
         finally:
             free(path)
         self.info["datasets"] = len(self.tensors)
-        self.info["groups"] = len(self.groups)
+        self.info["groups"] = self.ngroups - 1  # the root is no member of .groups either
         return 0
 
-    cdef long visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1:
+    cdef int visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1:
         """Sort an object in as group, dataset or alias; queue the links of a group."""
         cdef Structure s = self.s
         cdef Facts facts
@@ -376,7 +375,7 @@ cdef class File:
                 self.refused[path] = "named datatype"
             else:
                 self.aliases[path] = self.paths[number]
-            return number
+            return 0
         self.paths.append(path)
         _gather(s, header, &facts, todo)
         thing = self.objects.items + number
@@ -387,10 +386,16 @@ cdef class File:
             thing.kind = DATASET
             self.dataset(path, &facts)
         elif facts.symbols or facts.links:
+            if facts.symbols and facts.links:
+                s.corrupt("object header: expected one kind of links, found two", header)
             if facts.symbols:
                 symbol_table(s, facts.btree, facts.heap, todo)
-            elif facts.dense:
-                dense_links(s, facts.heap, facts.btree, todo)
+            else:
+                if facts.dense:
+                    dense_links(s, facts.heap, facts.btree, todo)
+                _unique(s, todo, before)
+                self.info["linked_groups"] += 1
+            self.ngroups += 1
             for i in range(before, todo.count):
                 todo.items[i].prefix = prefix
             # The stack pops the last first.
@@ -400,7 +405,7 @@ cdef class File:
             self.refused[path] = "named datatype"
         else:
             s.corrupt("object header: expected messages of a group, dataset or datatype, found none", header)
-        return number
+        return 0
 
     cdef int dataset(self, str path, const Facts *facts) except -1:
         """Append the row of a dataset to the index."""
@@ -444,6 +449,7 @@ cdef class File:
         if chunks.pipeline.problem is not None:
             return self.unreadable(path, row, chunks.pipeline.problem)
         row.kind = EXPAND
+        self.info["chunked"] += 1
         if chunks.layout.offset != UINT64_MAX:
             find_chunks(chunks)
         if chunks.count == 0 and 0 not in chunks.dims[:chunks.rank]:
@@ -475,6 +481,22 @@ cdef class File:
         row.kind = UNREADABLE
         self.tensors.problems[path] = why
         return 0
+
+
+cdef int _unique(Structure s, Links links, size_t first) except -1:
+    """Names of link messages and dense links come in any order, but each once.
+
+    With names unique in every group, and '/' in none, paths are unique without a look-up.
+    """
+    cdef Cursor c
+    cdef size_t i
+    cdef set names = set()
+    for i in range(first, links.count):
+        s.view(&c, links.items[i].name, links.items[i].name_nbytes)
+        names.add(take(&c, links.items[i].name_nbytes))
+    if <size_t>len(names) != links.count - first:
+        s.corrupt("link names: expected each once in a group, found one twice", links.items[first].name)
+    return 0
 
 
 cdef class Expander:

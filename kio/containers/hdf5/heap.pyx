@@ -29,12 +29,11 @@ Global heap collection                       Object
   0  "GCOL"                                    0  index u16, 0 = free space to the end
   4  version 1                                 2  reference count u16, reserved 4
   8  collection size, L                        8  size, L
-     objects                                      data, padded to 8
+ 16  objects                                  16  data, padded to 8
 """
 
-from libc.stdint cimport UINT64_MAX
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from kio.containers.hdf5.btree2 cimport Records, records_of
 from kio.containers.hdf5.structure cimport address, length, log2_of, width_of
@@ -48,8 +47,8 @@ cdef bint _power(uint64_t v) noexcept:
 
 cdef int open_fractal_heap(Structure s, uint64_t at, FractalHeap *h) except -1:
     cdef Cursor c
-    cdef unsigned o = s.address_nbytes, l = s.length_nbytes, version, filters, flags, bits
-    s.parse(&c, at, 26 + 12 * l + 3 * o)
+    cdef unsigned o = s.address_nbytes, lengths = s.length_nbytes, version, filters, flags, bits
+    s.parse(&c, at, 26 + 12 * lengths + 3 * o)
     expect(&c, b"FRHP", 4)
     version = u8(&c)
     if version:
@@ -64,9 +63,9 @@ cdef int open_fractal_heap(Structure s, uint64_t at, FractalHeap *h) except -1:
     flags = u8(&c)
     h.block_checksums = flags & 2
     h.managed_max = u32(&c)
-    skip(&c, l)
+    skip(&c, lengths)
     h.huge = address(s, &c)
-    skip(&c, l + o + 8 * l)
+    skip(&c, o + 9 * lengths)
     h.width = u16(&c)
     h.start_nbytes = length(s, &c)
     h.direct_max = length(s, &c)
@@ -265,14 +264,16 @@ cdef Collection open_collection(Structure s, uint64_t at):
     skip(&c, 3)
     nbytes = length(s, &c)
     s.parse(&c, at, nbytes)
-    skip(&c, 8 + s.length_nbytes)
+    skip(&c, 16)
     heap = Collection()
-    while left(&c) >= 8 + s.length_nbytes:
+    while left(&c) >= 16:
         index = u16(&c)
         if index == 0:
             break
         skip(&c, 6)
         nbytes = length(s, &c)
+        # Lengths of 4 bytes are padded to 8.
+        skip(&c, 8 - s.length_nbytes)
         if heap.count == heap.room:
             p = realloc(heap.items, (heap.room * 2 + 16) * sizeof(Item))
             if p == NULL:

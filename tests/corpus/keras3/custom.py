@@ -255,7 +255,9 @@ class ManyVariables(keras.layers.Layer):
 
     def build(self, input_shape):
         self.parts = [
-            self.add_weight(shape=(input_shape[-1],), initializer="ones", name=f"part_{k}", trainable=k % 3 != 0)
+            self.add_weight(
+                shape=(input_shape[-1],), initializer="ones", name=f"part_{k}", trainable=k % 3 != 0
+            )
             for k in range(12)
         ]
         self.built = True
@@ -287,7 +289,9 @@ class OddDtypes(keras.layers.Layer):
 
     def build(self, input_shape):
         self.parts = [
-            self.add_weight(shape=(3, 5), initializer="zeros", name=f"w_{dtype}", dtype=dtype, trainable=False)
+            self.add_weight(
+                shape=(3, 5), initializer="zeros", name=f"w_{dtype}", dtype=dtype, trainable=False
+            )
             for dtype in self.DTYPES
         ]
         self.built = True

@@ -1,0 +1,43 @@
+"""h5py: every dataset of the file, visited and read in the library's order."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import h5py
+
+label = "h5py"
+
+
+def read(path: str) -> Mapping[str, Any]:
+    out: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            out[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return out
+
+
+def index(path: str) -> Any:
+    out: list[tuple[str, tuple[int, ...], str]] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            out.append((name, item.shape, item.dtype.name))
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return out
+
+
+def rows(handle: Any) -> Iterable[tuple[str, tuple[int, ...], str]]:
+    return handle  # type: ignore[no-any-return]
+
+
+def arrays(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    import numpy as np
+
+    # A scalar dataset comes as a numpy scalar, which has no buffer to hash.
+    return {name: np.asarray(value) for name, value in result.items()}

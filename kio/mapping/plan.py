@@ -1,0 +1,237 @@
+"""Plan: which stored tensor goes to which variable, decided before a byte moves.
+
+An object is filled whole or not at all: its leaves are in ``pairs`` only if every one of
+them fits.  What does not fit is listed with the reason, and a policy says what follows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from kio.errors import MatchError, shown
+from kio.mapping.tree import Leaf, Node
+from kio.raw.tensor import Tensor
+
+_LISTED = 10  # names a message lists
+_SEARCHED = 2000  # names that are compared for a suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may remain unmatched.
+
+    Attributes:
+        name: As messages call it.
+        unexpected: Stored objects that the model does not have are left alone.
+        skipped: An optimizer state of another kind or length is left alone.
+        misfits: Objects that do not fit are left as they are.
+    """
+
+    name: str
+    unexpected: bool
+    skipped: bool
+    misfits: bool
+
+
+STRICT = Policy("strict", unexpected=False, skipped=False, misfits=False)
+KERAS = Policy("keras", unexpected=True, skipped=True, misfits=False)
+SKIP_MISMATCH = Policy("skip_mismatch", unexpected=True, skipped=True, misfits=True)
+
+
+@dataclass(slots=True)
+class Mismatch:
+    """A variable, or an object, and the tensor that it was refused, with the reason."""
+
+    what: str
+    tensor: str
+    why: str
+    leaf: Leaf | None
+
+
+@dataclass(slots=True)
+class Custom:
+    """An object that reads its own variables: what is stored for it, by key."""
+
+    node: Node
+    path: str
+    tensors: dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class Skipped:
+    """An object that is left as it is, with the reason."""
+
+    what: str
+    why: str
+    leaves: list[Leaf] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Plan:
+    """The outcome of a match.
+
+    Attributes:
+        pairs: What will be read and where it goes; a variable once.
+        customs: Objects with code of their own, in the order in which Keras loads them.
+        missing: Variables for which nothing is stored.
+        unexpected: Names of tensors that go nowhere.
+        mismatched: Variables whose tensor does not fit.
+        skipped: Objects left alone on purpose.
+        rule: The naming scheme that fitted.
+        source: Name of the file, for messages.
+        keys: Name under which each unmatched leaf was looked for.
+        assets: ``(object, its path)`` of objects that load assets, in Keras's order.
+        finished: Objects of which all that is stored was matched; their ``after`` is due.
+        notes: What else should be said: casts, shared variables, readings that were close.
+    """
+
+    pairs: list[tuple[Tensor, Leaf]] = field(default_factory=list)
+    customs: list[Custom] = field(default_factory=list)
+    missing: list[Leaf] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[Mismatch] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    rule: str = ""
+    source: str = ""
+    keys: dict[Leaf, str] = field(default_factory=dict)
+    assets: list[tuple[Node, str]] = field(default_factory=list)
+    finished: list[Node] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    ambiguous: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to be read, decoded."""
+        return sum(t.nbytes for t, _ in self.pairs) + sum(
+            t.nbytes for c in self.customs for t in c.tensors.values()
+        )
+
+    @property
+    def fits(self) -> bool:
+        """Whether ``load_weights`` would load it."""
+        return not (self.missing or self.mismatched or self.ambiguous)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan in JSON's types: names only."""
+        pairs = [{"variable": leaf.path, "tensor": t.name, "nbytes": t.nbytes} for t, leaf in self.pairs]
+        pairs += [
+            {"variable": custom.path, "tensor": t.name, "nbytes": t.nbytes}
+            for custom in self.customs
+            for t in custom.tensors.values()
+        ]
+        return {
+            "fits": self.fits,
+            "rule": self.rule,
+            "pairs": pairs,
+            "missing": [leaf.path for leaf in self.missing],
+            "mismatched": [{"variable": m.what, "tensor": m.tensor, "why": m.why} for m in self.mismatched],
+            "unexpected": self.unexpected,
+            "skipped": [{"object": s.what, "why": s.why} for s in self.skipped],
+            "notes": self.notes,
+        }
+
+    def check(self, policy: Policy = KERAS) -> Plan:
+        """Refuse the plan where the policy does not allow what is unmatched.
+
+        Raises:
+            MatchError: saying for each unmatched name the nearest candidate and why it was refused.
+        """
+        if self.ambiguous:
+            raise MatchError(self.ambiguous, plan=self)
+        if (
+            ((self.missing or self.mismatched) and not policy.misfits)
+            or (self.unexpected and not policy.unexpected)
+            or (any(s.leaves for s in self.skipped) and not policy.skipped)
+        ):
+            raise MatchError(self.problem(policy), plan=self)
+        return self
+
+    def problem(self, policy: Policy = KERAS) -> str:
+        """The message of the MatchError: counts, then each unmatched name with its nearest candidate."""
+        counts = [
+            f"{len(self.missing)} missing" if self.missing else "",
+            f"{len(self.mismatched)} mismatched" if self.mismatched else "",
+            f"{len(self.unexpected)} unexpected" if self.unexpected else "",
+        ]
+        where = f" ({shown(self.source)})" if self.source else ""
+        found = ", ".join(filter(None, counts)) or "objects that were skipped"
+        lines = [f"match of file and model: expected every variable to be stored once, found {found}{where}"]
+        lines += self._missing_lines()
+        for m in self.mismatched[:_LISTED]:
+            lines.append(f"  mismatched {m.what}: {m.why}")
+        lines += _more(len(self.mismatched))
+        if self.unexpected and not policy.unexpected:
+            lines += [f"  unexpected {shown(name)}" for name in self.unexpected[:_LISTED]]
+            lines += _more(len(self.unexpected))
+        if not policy.skipped:
+            lines += [f"  skipped {s.what}: {s.why}" for s in self.skipped[:_LISTED] if s.leaves]
+        if self.rule:
+            lines.append(f"  best reading: {self.rule}")
+        if any("/container" in self.keys.get(leaf, "") for leaf in self.missing):
+            lines.append(
+                "  Keras before 3.15 did not write layers in lists in lists: they are not in its files."
+            )
+        lines.append(
+            "  Nothing was loaded. skip_mismatch=True leaves objects that do not fit as they are; "
+            "include=, exclude= and rename= say what should go where."
+        )
+        return "\n".join(lines)
+
+    def _missing_lines(self) -> list[str]:
+        lines = []
+        for leaf in self.missing[:_LISTED]:
+            key = self.keys.get(leaf, leaf.path)
+            line = f"  missing {leaf.path} {list(leaf.shape)}: expected {shown(key)}"
+            near = get_close_matches(key, self.unexpected[:_SEARCHED], n=1, cutoff=0.4)
+            if near:
+                line += f"; nearest is {shown(near[0])}, which no variable of the model has as its key"
+            lines.append(line)
+        return lines + _more(len(self.missing))
+
+    def casts(self) -> Counter[tuple[str, str]]:
+        """How many tensors change their dtype, by (stored, variable)."""
+        return Counter((t.dtype_name, leaf.dtype) for t, leaf in self.pairs if t.dtype_name != leaf.dtype)
+
+    def __str__(self) -> str:
+        rows = [(leaf.path, leaf.dtype, list(leaf.shape), t.name) for t, leaf in self.pairs]
+        for custom in self.customs:
+            what = custom.node.name or custom.node.cls
+            tensors = custom.tensors.values()
+            rows += [(f"{what} [own code]", t.dtype_name, list(t.shape), t.name) for t in tensors]
+        width = min(max((len(r[0]) for r in rows), default=0), 60)
+        lines = [f"{p:<{width}}  {d:<9} {s!s:<16} <- {shown(n)}" for p, d, s, n in rows]
+        lines += [f"{leaf.path:<{width}}  missing" for leaf in self.missing]
+        lines += [f"{m.what:<{width}}  mismatched: {m.why}" for m in self.mismatched]
+        lines += [f"{s.what:<{width}}  skipped: {s.why}" for s in self.skipped]
+        lines += [f"{shown(n)}  unexpected" for n in self.unexpected]
+        lines.append(
+            f"{len(self.pairs)} to load ({self.nbytes} bytes), {len(self.missing)} missing, "
+            f"{len(self.mismatched)} mismatched, {len(self.unexpected)} unexpected, "
+            f"{len(self.skipped)} skipped; read as {self.rule}"
+        )
+        return "\n".join(lines + self.notes)
+
+
+def _more(n: int) -> list[str]:
+    return [f"  … and {n - _LISTED} more"] if n > _LISTED else []
+
+
+def refusal(tensor: Any, leaf: Leaf) -> str:
+    """Why a tensor cannot fill a variable, or an empty string."""
+    if tensor.shape != leaf.shape:
+        return f"expected shape {list(leaf.shape)}, found {list(tensor.shape)} in {shown(tensor.name)}"
+    if tensor.problem is not None:
+        return f"{shown(tensor.name)} cannot be read: {tensor.problem}"
+    stored, wanted = tensor.dtype_name, leaf.dtype
+    if stored.startswith("opaque") and stored != wanted:
+        if stored == "opaque2" and "float" in wanted and "float8" not in wanted:
+            return ""  # bfloat16: the only float of two bytes that HDF5 had no name for
+        if stored == "opaque1" and wanted.startswith("float8"):
+            return ""
+        return f"expected {wanted}, found raw bytes without a type in {shown(tensor.name)}"
+    if stored.startswith("complex") and not wanted.startswith("complex"):
+        return f"expected {wanted}, found {stored} in {shown(tensor.name)}"
+    return ""

@@ -1,0 +1,190 @@
+"""Reading: one naming rule tried on one file.
+
+The walk is Keras's own: an object that does not fit under the first path that leads to it
+is tried again under the next one.  Fit means: as many keys as the object insists on, all
+its keys there, all shapes equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from kio.mapping.plan import refusal
+from kio.mapping.rules import Rule, children
+from kio.mapping.stored import Chooser, Stored
+from kio.mapping.tree import Leaf, Node, Tree
+from kio.raw.tensor import Tensor
+
+# Retries are bounded: paths to try may be as many as ways through the graph.
+_RETRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for: which variables, and what they are called in the file."""
+
+    choose: Chooser | None = None
+    renamed: Callable[[str], str] | None = None
+
+
+class Reading:
+    """One rule applied to a file and a model.
+
+    Attributes:
+        rule: The rule.
+        paths: By ``Node.index``: where the node was found to fit, or None.
+        fits: By ``Node.index``: the tensors of its leaves, in their order; empty for customs.
+        tried: By ``Node.index``: the first path at which a node that never fitted has
+            something stored, else simply its first path.
+        order: Nodes that fit, in the order in which Keras loads them.
+        used: How many tensors of the file have a place.
+        moved: Indices of nodes that the user's ``rename`` sent elsewhere.
+        kept: By ``Node.index``: the leaves that take part, where some do not.
+        excluded: Paths of which nothing takes part.
+        failed: Nodes without a place.
+    """
+
+    def __init__(self, tree: Tree, rule: Rule, stored: Stored, options: Options | None = None) -> None:
+        n = len(tree.nodes)
+        self.tree, self.rule, self.stored = tree, rule, stored
+        self.paths: list[str | None] = [None] * n
+        self.fits: list[list[Tensor]] = [[] for _ in range(n)]
+        self.tried: list[str | None] = [None] * n
+        self.order: list[Node] = []
+        self.used = 0
+        self.choose = options.choose if options else None
+        self.renamed = options.renamed if options else None
+        self.moved: set[int] = set()
+        self.kept: dict[int, list[Leaf]] = {}
+        self.excluded: set[str] = set()
+        self.walk()
+        self.failed = [
+            node for node in tree.nodes
+            if self.paths[node.index] is None and not node.skip and (node.leaves or self.tried[node.index])
+        ]  # fmt: skip
+
+    @property
+    def complete(self) -> bool:
+        """Every object fits; optimizers do not count, they are skipped where they do not."""
+        return all(node.kind == "Optimizer" for node in self.failed)
+
+    def differs(self, other: Reading) -> bool:
+        """Whether some object finds its variables elsewhere."""
+        return any(
+            mine != theirs and node.loads and (node.leaves or node.custom)
+            for node, mine, theirs in zip(self.tree.nodes, self.paths, other.paths, strict=True)
+        )
+
+    def walk(self) -> None:
+        """Visit depth first; a node is done when it and everything below it fits."""
+        tree, rule, paths = self.tree, self.rule, self.paths
+        done = [node.skip for node in tree.nodes]
+        active = [False] * len(done)
+        left = _RETRIES * (len(done) + 50)
+        stack: list[tuple[Node | None, Iterator[tuple[Node, str]]]] = [(None, iter([(tree.root, "")]))]
+        whole = [True]
+        while stack:
+            owner, steps = stack[-1]
+            step = next(steps, None)
+            if step is None:
+                stack.pop()
+                fine = whole.pop()
+                if owner is not None:
+                    active[owner.index] = False
+                    fine = done[owner.index] = fine and paths[owner.index] is not None
+                    whole[-1] &= fine
+                continue
+            node, path = step
+            i = node.index
+            if done[i] or active[i]:
+                continue
+            fits = paths[i] is not None or self.attempt(node, path)
+            if not node.entries or left < 0:
+                done[i] = fits
+                whole[-1] &= fits
+                continue
+            left -= 1
+            active[i] = True
+            stack.append((node, children(node, path, rule, done)))
+            whole.append(True)
+
+    def attempt(self, node: Node, path: str) -> bool:
+        """Try to place a node at a path."""
+        i = node.index
+        if node.loads:
+            if self.renamed is not None:
+                path = self.rename(node, path)
+            group = self.stored.groups.get(path)
+            leaves, expects = node.leaves, node.expects
+            if self.choose is not None:
+                leaves, expects = self.chosen(node, path)
+            if node.custom:
+                # Its code will tell; without anything stored another path may do better.
+                if group is None and expects:
+                    return self.fail(i, path, False)
+                self.used += len(group or ())
+            elif group is not None:
+                if len(group) != expects and expects is not None:
+                    return self.fail(i, path, True)
+                if leaves and not self.fit(i, leaves, group):
+                    return self.fail(i, path, True)
+                self.used += len(group)
+            elif leaves:
+                return self.fail(i, path, False)
+        self.paths[i] = path
+        self.order.append(node)
+        return True
+
+    def rename(self, node: Node, path: str) -> str:
+        """Where in the file the user says that this object is."""
+        prefix = f"{path}/vars/" if path else "vars/"
+        if self.renamed is None:
+            return path
+        key = self.renamed(prefix + "0")
+        if key == prefix + "0":
+            return path
+        self.moved.add(node.index)
+        cut = key.rfind("/vars/")
+        return key[:cut] if cut > 0 else "" if key.startswith("vars/") else key
+
+    def chosen(self, node: Node, path: str) -> tuple[list[Leaf], int | None]:
+        """The leaves that take part in the load, and how many keys to insist on."""
+        choose = self.choose
+        if choose is None:
+            return node.leaves, node.expects
+        if node.custom or not node.leaves:
+            if not choose(path, node.name or path):
+                self.excluded.add(path)
+                return [], None
+            return node.leaves, node.expects
+        prefix = f"{path}/vars/" if path else "vars/"
+        leaves = [leaf for leaf in node.leaves if choose(leaf.path, prefix + leaf.key)]
+        if len(leaves) == len(node.leaves):
+            return leaves, node.expects
+        self.kept[node.index] = leaves
+        if not leaves:
+            self.excluded.add(path)
+        return leaves, None
+
+    def fit(self, i: int, leaves: list[Leaf], group: dict[str, str]) -> bool:
+        tensors = []
+        named = self.rule.keys == "name"
+        get = self.stored.tensors.__getitem__
+        for leaf in leaves:
+            name = group.get(leaf.name if named else leaf.key)
+            if name is None:
+                return False
+            tensor = get(name)
+            if tensor.shape != leaf.shape or (tensor.dtype_name != leaf.dtype and refusal(tensor, leaf)):
+                return False
+            if tensor.problem is not None:
+                return False
+            tensors.append(tensor)
+        self.fits[i] = tensors
+        return True
+
+    def fail(self, i: int, path: str, present: bool) -> bool:
+        if self.tried[i] is None or (present and self.tried[i] not in self.stored.groups):
+            self.tried[i] = path
+        return False

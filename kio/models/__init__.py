@@ -1,0 +1,1 @@
+"""The only room that imports Keras: live models as trees, configurations, backends."""

@@ -1,0 +1,310 @@
+"""Which classes and functions a model configuration may name.
+
+A configuration is input from a stranger.  Stock Keras looks a name up by importing
+the module that the file names, which has led to code execution time and again
+(CVE-2024-3660, CVE-2025-1550, -8747, -9905, -9906).  kio never imports for a file.
+A name means, in this order,
+
+1. an object the *user* supplied: ``custom_objects``, ``custom_object_scope``,
+   ``register_keras_serializable``;
+2. a class of Keras's own object tables: layer, model, operation, loss, metric,
+   optimizer, schedule, initializer, regularizer, constraint, dtype policy, quantizer;
+3. a function of Keras's own tables of activations, losses, metrics, operations,
+   random draws and quantisers.
+
+Everything else does not exist.  ``check`` walks the whole configuration before
+anything is built; ``resolving`` puts the same rules in the place of Keras's own
+look-up while Keras deserialises, for names that only turn up then.
+
+Spec: keras/src/saving/serialization_lib.py, ``_retrieve_class_or_fn``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from keras.src import api_export
+from keras.src.backend.common import global_state
+from keras.src.saving import object_registration, serialization_lib
+
+from kio.errors import FormatError, UnsupportedError, shown
+
+# Roots of Keras's object tables, wherever they live in this version.
+_ROOTS = (
+    ("keras.src.ops.operation", "Operation"),
+    ("keras.src.layers.layer", "Layer"),
+    ("keras.src.losses.loss", "Loss"),
+    ("keras.src.metrics.metric", "Metric"),
+    ("keras.src.optimizers.base_optimizer", "BaseOptimizer"),
+    ("keras.src.optimizers.optimizer", "Optimizer"),
+    ("keras.src.optimizers.multi_optimizer", "OptimizerMap"),
+    ("keras.src.optimizers.schedules.learning_rate_schedule", "LearningRateSchedule"),
+    ("keras.src.initializers.initializer", "Initializer"),
+    ("keras.src.regularizers.regularizers", "Regularizer"),
+    ("keras.src.constraints.constraints", "Constraint"),
+    ("keras.src.dtype_policies.dtype_policy", "DTypePolicy"),
+    ("keras.src.dtype_policies.dtype_policy_map", "DTypePolicyMap"),
+    ("keras.src.quantizers.quantizers", "Quantizer"),
+    ("keras.src.quantizers.quantization_config", "QuantizationConfig"),
+    ("keras.src.quantizers.gptq_config", "GPTQConfig"),
+    ("keras.src.quantizers.awq_config", "AWQConfig"),
+    ("keras.src.random.seed_generator", "SeedGenerator"),
+    ("keras.src.layers.input_spec", "InputSpec"),
+    ("keras.src.layers.preprocessing.feature_space", "Feature"),
+    ("keras.src.layers.preprocessing.feature_space", "Cross"),
+    ("keras.src.distillation.distillation_loss", "DistillationLoss"),
+)
+
+# Public modules whose functions compute and do nothing else.
+_FUNCTION_MODULES = (
+    "activations",
+    "losses",
+    "metrics",
+    "initializers",
+    "regularizers",
+    "constraints",
+    "ops",
+    "random",
+    "quantizers",
+)
+# They deserialise, i.e. would open a second way in.
+_NOT_FUNCTIONS = frozenset({"get", "serialize", "deserialize"})
+
+# Modules that a configuration without a module (Keras 1 and 2) may mean.
+_LEGACY_MODULES = ("layers", "models", "", *_FUNCTION_MODULES, "optimizers", "optimizers.schedules")
+
+# Packages on top of Keras whose classes Keras accepts unregistered.
+_FAMILY = frozenset({"keras", "keras_hub", "keras_cv", "keras_nlp"})
+
+# These execute what their configuration holds or names.
+EXECUTING = frozenset({"TFSMLayer", "TorchModuleWrapper"})
+
+
+class UnknownClassError(UnsupportedError, TypeError):
+    """A configuration names a class or function that neither Keras nor the user supplied."""
+
+
+class Resolver:
+    """Finds what a name in a configuration means; never imports.
+
+    Args:
+        custom_objects: Classes and functions by name, as in ``keras.saving.load_model``.
+    """
+
+    def __init__(self, custom_objects: Mapping[str, Any] | None = None) -> None:
+        self._custom = dict(custom_objects or {})
+        # The first name that could not be resolved while Keras deserialised.
+        self.error: Exception | None = None
+
+    def custom(self, *names: Any) -> Any:
+        """The user's object of one of these names, or None."""
+        scope = global_state.get_global_attribute("custom_objects_scope_dict") or {}
+        for name in names:
+            if not isinstance(name, str):
+                continue
+            for table in (scope, object_registration.GLOBAL_CUSTOM_OBJECTS, self._custom):
+                if table.get(name) is not None:
+                    return table[name]
+        return None
+
+    def custom_function(self, name: str) -> Any:
+        """The user's function of this name; files of Keras 3.0 to 3.6 left the package off."""
+        found = self.custom(name)
+        if found is None and ">" not in name:
+            scope = global_state.get_global_attribute("custom_objects_scope_dict") or {}
+            for table in (scope, object_registration.GLOBAL_CUSTOM_OBJECTS, self._custom):
+                for key, value in table.items():
+                    if key.endswith(f">{name}"):
+                        return value
+        return found
+
+    def resolve_class(self, name: Any, registered_name: Any, module: Any) -> Any:
+        """The class (or the user's stand-in for it) that a configuration means, or None."""
+        for found in (
+            # An explicit null is Keras's mark for its own classes.
+            self.custom(registered_name),
+            builtin_class(name, module),
+            # Registered when it was saved, handed over by its bare name now.
+            self.custom(name),
+        ):
+            if found is not None:
+                return found
+        return None
+
+    def resolve_function(self, name: Any, module: Any) -> Any:
+        """The function that a configuration means, or None."""
+        found = self.custom_function(name) if isinstance(name, str) else None
+        return found if found is not None else builtin_function(name, module)
+
+
+def builtin_class(name: Any, module: Any) -> type | None:
+    """A class of Keras's object tables, or None.  ``module`` None: of any of them."""
+    if not isinstance(name, str):
+        return None
+    if module is None:
+        candidates = [_exported().get(_join("keras", place, name)) for place in _LEGACY_MODULES]
+        candidates.append(_vars_of("keras.src.layers").get(name))
+        candidates.append(_vars_of("keras.src.models").get(name))
+    elif isinstance(module, str) and module.split(".", 1)[0] in _FAMILY:
+        candidates = [_exported().get(f"{module}.{name}"), _vars_of(module).get(name)]
+        # keras.src.initializers.random_initializers.OrthogonalInitializer is a public alias.
+        candidates.append(_vars_of(".".join(_public(module)[:2])).get(name))
+    else:
+        return None
+    for found in candidates:
+        if isinstance(found, type) and issubclass(found, _roots()):
+            return found
+    return None
+
+
+def builtin_function(name: Any, module: Any) -> Any:
+    """A function of Keras's tables, or None."""
+    if not isinstance(name, str) or name in _NOT_FUNCTIONS:
+        return None
+    if module in (None, "builtins"):
+        places = [f"keras.{place}" for place in _FUNCTION_MODULES if place not in ("ops", "random")]
+    elif isinstance(module, str) and _is_function_module(module):
+        # keras.src.activations.activations means keras.activations
+        parts = _public(module)
+        places = [module, ".".join(parts[:2]), ".".join(parts[:3])]
+    else:
+        return None
+    for place in places:
+        found = _exported().get(f"{place}.{name}")
+        if found is None:
+            # An alias: only the first of several public names is in the registry.
+            found = _vars_of(place).get(name)
+        if isinstance(found, FunctionType) and found.__module__.startswith("keras.src."):
+            return found
+        if isinstance(found, type) and issubclass(found, _roots()):
+            return found
+    return None
+
+
+def _public(module: str) -> list[str]:
+    """The parts of a module's name as users see it: ``keras.src.x`` is found as ``keras.x``."""
+    return [part for part in module.split(".") if part != "src"]
+
+
+def _is_function_module(module: str) -> bool:
+    parts = _public(module)
+    return len(parts) >= 2 and parts[0] == "keras" and parts[1] in _FUNCTION_MODULES
+
+
+def unknown(kind: str, name: Any, module: Any, registered_name: Any, where: str) -> UnknownClassError:
+    """The error for a name that does not resolve; says how to supply it."""
+    label = shown(str(name))
+    if isinstance(registered_name, str) and registered_name not in ("", name, "function"):
+        key = registered_name
+    else:
+        key = str(name)
+    package = module.split(".", 1)[0] if isinstance(module, str) else ""
+    hint = f"pass custom_objects={{{shown(key)!r}: …}}"
+    if ">" in key:
+        hint += " or import the code that registers it"
+    if package in _FAMILY - {"keras"} and package not in sys.modules:
+        hint = f"import {package} first, or {hint}"
+    if package == "keras":
+        hint += f"; Keras {version()} has no such {kind} that a model may use"
+    return UnknownClassError(
+        f"model config: expected a {kind} of Keras or of custom_objects, found {kind} {label} "
+        f"(module {shown(str(module))}, registered name {shown(str(registered_name))}) at {where}",
+        field=where,
+        hint=hint,
+    )
+
+
+def version() -> str:
+    """The version of the installed Keras."""
+    from keras.src.version import __version__
+
+    return str(__version__)
+
+
+@contextlib.contextmanager
+def resolving(resolver: Resolver) -> Iterator[None]:
+    """Let Keras find classes and functions through ``resolver`` alone, in this thread.
+
+    Raises:
+        FormatError: if this Keras has no such place to hook into.
+    """
+    before = getattr(_local, "resolver", None)
+    with _lock:
+        _install()
+    _local.resolver = resolver
+    try:
+        yield
+    finally:
+        _local.resolver = before
+        with _lock:
+            _uninstall()
+
+
+_local = threading.local()
+_lock = threading.Lock()
+_installed: list[Any] = []
+_HOOKED = "_retrieve_class_or_fn"
+
+
+def _install() -> None:
+    stock = getattr(serialization_lib, _HOOKED, None)
+    if stock is None:
+        raise FormatError(
+            f"model config: expected Keras 3.0 to 3.15, found {version()}, whose look-up of names kio "
+            "cannot make safe",
+            hint="pass safe_mode=False if you trust the file",
+        )
+    if not _installed:
+        setattr(serialization_lib, _HOOKED, _retrieve)
+    _installed.append(_installed[0] if _installed else stock)
+
+
+def _uninstall() -> None:
+    stock = _installed.pop()
+    if not _installed:
+        setattr(serialization_lib, _HOOKED, stock)
+
+
+def _retrieve(
+    name: Any, registered_name: Any, module: Any, obj_type: str, full_config: Any, custom_objects: Any = None
+) -> Any:
+    resolver = getattr(_local, "resolver", None)
+    if resolver is None:
+        return _installed[0](name, registered_name, module, obj_type, full_config, custom_objects)
+    scoped = Resolver({**(custom_objects or {}), **resolver._custom})
+    if obj_type == "function":
+        found = scoped.resolve_function(name, module)
+    else:
+        found = scoped.resolve_class(name, registered_name, module)
+    if found is None:
+        error = unknown(obj_type, name, module, registered_name, ".…")
+        resolver.error = resolver.error or error
+        raise error
+    return found
+
+
+@cache
+def _roots() -> tuple[type, ...]:
+    found = (_vars_of(module).get(name) for module, name in _ROOTS)
+    return tuple(dict.fromkeys(root for root in found if isinstance(root, type)))
+
+
+def _exported() -> dict[str, Any]:
+    # get_symbol_from_name of Keras 3.0.0 forgets to return what it finds.
+    return api_export.REGISTERED_NAMES_TO_OBJS  # type: ignore[no-any-return]
+
+
+def _vars_of(module: str) -> dict[str, Any]:
+    """The names of a module that is loaded already; empty if it is not."""
+    loaded = sys.modules.get(module)
+    return {} if loaded is None else vars(loaded)
+
+
+def _join(*parts: str) -> str:
+    return ".".join(part for part in parts if part)

@@ -1,0 +1,169 @@
+"""A model from its configuration, as stock Keras builds it, but safe.
+
+Keras's own ``deserialize_keras_object`` does the building, so every class behaves
+as it always does.  Before it is let loose the text is parsed strictly and walked
+(``safety.py``), and while it runs names mean what ``allowlist.py`` says.  With
+``safe_mode=False`` Keras's own rules apply unchanged.
+
+Spec: keras/src/saving/saving_lib.py, ``_model_from_config``; notes/security.md, object rules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras.src.saving import serialization_lib
+
+from kio.errors import CorruptError, FormatError, KioError, LimitError, shown
+from kio.limits import DEFAULT, Limits
+from kio.models.allowlist import Resolver, resolving, version
+from kio.models.safety import check
+
+# What Keras's deserialisers raise when a configuration makes no sense to them.
+_BROKEN = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError)
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class ConfigError(FormatError, TypeError):
+    """Keras cannot build a model from this configuration; the cause is attached."""
+
+
+def model_from_config(
+    config: str | bytes | Mapping[str, Any],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    limits: Limits = DEFAULT,
+) -> Any:
+    """Build the model that a configuration describes.
+
+    Args:
+        config: The text of a ``config.json``, or the same parsed.  Not modified.
+        custom_objects: Classes and functions by name, as in ``keras.saving.load_model``.
+        compile: Whether to compile the model if the configuration says how.
+        safe_mode: Refuse configurations that execute code.
+        limits: Caps on size, depth and number of nodes.
+
+    Returns:
+        The model, built if the configuration says for which shapes.
+
+    Raises:
+        UnsafeError: if code from the file would be needed.
+        UnknownClassError: if a name is neither Keras's nor the user's.
+        FormatError: if the configuration is broken.
+    """
+    tree = copy.deepcopy(dict(config)) if isinstance(config, Mapping) else parse_config(config, limits)
+    if not compile:
+        tree["compile_config"] = None
+    # keras.config.enable_unsafe_deserialization() is the user's word for the whole process.
+    ambient = serialization_lib.in_safe_mode()
+    safe = safe_mode if ambient is None else bool(ambient)
+    resolver = Resolver(custom_objects)
+    if safe:
+        check(tree, resolver, limits)
+    try:
+        with resolving(resolver) if safe else contextlib.nullcontext(), _sharing():
+            return serialization_lib.deserialize_keras_object(
+                tree, dict(custom_objects) if custom_objects else None, safe_mode=safe
+            )
+    except KioError:
+        raise
+    except _BROKEN as error:
+        if resolver.error is not None:
+            raise resolver.error from None
+        if isinstance(error, RuntimeError) and type(error).__module__ != "builtins":
+            raise  # a backend's own trouble: out of memory, no device
+        raise ConfigError(
+            f"model config: expected what Keras {version()} can build, found "
+            f"{type(error).__name__}: {_first_words(error)}"
+        ) from error
+
+
+def model_from_json(
+    text: str | bytes, custom_objects: Mapping[str, Any] | None = None, *, safe_mode: bool = True
+) -> Any:
+    """Build a model, with fresh weights, from what ``model.to_json`` wrote."""
+    return model_from_config(text, custom_objects, safe_mode=safe_mode)
+
+
+def parse_config(text: str | bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
+    """Parse the JSON of a configuration strictly.
+
+    Raises:
+        CorruptError: for anything but one JSON object in UTF-8 without duplicate keys,
+            NaN or lone surrogates.
+        LimitError: if it is too long or too deep.
+    """
+    nbytes = len(text)
+    if nbytes > limits.config_bytes:
+        raise LimitError(
+            f"model config: expected at most {limits.config_bytes} bytes, found {nbytes}",
+            hint="raise kio.Limits(config_bytes=…)",
+        )
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise CorruptError("model config: expected JSON in UTF-8, found a byte order mark")
+        # Before any object is made: each value but the first follows one of these.
+        marks = sum(map(text.count, "[{,:"))
+        if marks > 2 * limits.config_nodes:
+            raise LimitError(
+                f"model config: expected at most {limits.config_nodes} values, found about {marks // 2}",
+                hint="raise kio.Limits(config_nodes=…)",
+            )
+        tree = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
+        # Only an escape can spell half a character in valid UTF-8.
+        (json.dumps(tree, ensure_ascii=False) if _SURROGATE.search(text) else text).encode("utf-8")
+    except FormatError:
+        raise
+    except RecursionError:
+        raise LimitError(
+            f"model config: expected at most {limits.config_depth} levels, found far more",
+            hint="raise kio.Limits(config_depth=…)",
+        ) from None
+    except UnicodeError as error:
+        raise CorruptError(f"model config: expected JSON in UTF-8, found {shown(str(error))}") from None
+    except ValueError as error:
+        raise CorruptError(f"model config: expected JSON, found {shown(str(error))}") from None
+    if not isinstance(tree, dict):
+        raise CorruptError(f"model config: expected a JSON object, found {shown(type(tree).__name__)}")
+    return tree
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        double = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise CorruptError(f"model config: expected unique keys, found {shown(double)} twice")
+    return found
+
+
+def _constant(token: str) -> float:
+    if token == "NaN":
+        raise CorruptError("model config: expected numbers, found NaN")
+    return float(token)
+
+
+@contextlib.contextmanager
+def _sharing() -> Iterator[None]:
+    """Keras's scope for objects that occur twice, leaving no trace."""
+    with serialization_lib.ObjectSharingScope():
+        yield
+
+
+def _first_words(error: BaseException) -> str:
+    text = str(error)
+    # Keras appends the whole configuration.
+    for mark in ("\n\nconfig=", "Full object config:", "Full config:", "Received config=", "config={"):
+        text = text.split(mark, 1)[0]
+    return shown(" ".join(text.split()))

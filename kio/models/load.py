@@ -1,0 +1,300 @@
+"""From an opened checkpoint into a live model: match, check, move, hand over.
+
+tree → LAYOUTS[layout].match → check            nothing has been touched so far
+payload of objects with code of their own → their code, undone if anything raises
+all other payload → into live memory, or arrays → backends.put
+what remains (``after``), assets
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from kio import dtypes
+from kio.checkpoint import Checkpoint
+from kio.errors import FormatError, MatchError, UnsupportedError
+from kio.mapping import LAYOUTS
+from kio.mapping.plan import KERAS, SKIP_MISMATCH, Plan, Skipped
+from kio.mapping.tree import Leaf
+from kio.models import assets, customs
+from kio.models.report import LoadReport as LoadReport
+from kio.raw import transfer
+from kio.raw.tensor import Tensor
+
+Array = npt.NDArray[Any]
+Rename = Callable[[str], str] | Mapping[str, str] | None
+
+# Arrays that wait to be handed over while the values that they replace are still alive.
+_BATCH = 48 << 20
+
+
+def plan(
+    model: Any,
+    checkpoint: Checkpoint,
+    *,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    objects_to_skip: Iterable[Any] | None = None,
+    include: str | Iterable[str] | None = None,
+    exclude: str | Iterable[str] | None = None,
+    rename: Rename = None,
+) -> Plan:
+    """What ``load_weights`` would load, and from where; nothing is read, nothing refused.
+
+    Args:
+        model: A live Keras model.
+        checkpoint: An opened checkpoint.
+        skip_mismatch: Accepted for symmetry; the plan lists misfits either way.
+        by_name, objects_to_skip, include, exclude, rename: As in ``kio.load_weights``.
+    """
+    from kio.models import keras3
+
+    if checkpoint.layout not in LAYOUTS:
+        raise UnsupportedError(
+            f"layout: expected one of {', '.join(LAYOUTS)}, found {checkpoint.layout}", source=checkpoint.name
+        )
+    layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
+    tree = keras3.tree(model, objects_to_skip or ())
+    made: Plan = layout.match(
+        checkpoint,
+        tree,
+        include=_patterns(include),
+        exclude=_patterns(exclude),
+        rename=rename,
+        by_name=by_name,
+    )
+    return made
+
+
+def _patterns(given: str | Iterable[str] | None) -> str | Sequence[str] | None:
+    return given if given is None or isinstance(given, str) else list(given)
+
+
+def load_weights(
+    model: Any,
+    checkpoint: Checkpoint,
+    *,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    objects_to_skip: Iterable[Any] | None = None,
+    include: str | Iterable[str] | None = None,
+    exclude: str | Iterable[str] | None = None,
+    rename: Rename = None,
+    verify: bool | None = None,
+    threads: int | None = None,
+    fresh: bool = False,
+) -> LoadReport:
+    """Fill a live model from an opened checkpoint.
+
+    Args:
+        fresh: The model was made for this load and is thrown away if it fails: its values
+            need not be kept, and its assets are loaded, too.
+        others: As in ``kio.load_weights``.
+
+    Returns:
+        The report.
+
+    Raises:
+        MatchError, FormatError, OSError: as ``kio.load_weights``.
+
+    Memory: 64 MiB, and the tensors of objects with code of their own.
+    """
+    began = time.perf_counter()
+    if not getattr(model, "built", True):
+        raise MatchError(
+            f"{getattr(model, 'name', 'model')}: expected a built model, found one without variables; "
+            "call it on data, or build() it, first"
+        )
+    made = plan(
+        model,
+        checkpoint,
+        by_name=by_name,
+        objects_to_skip=objects_to_skip,
+        include=include,
+        exclude=exclude,
+        rename=rename,
+    )
+    made.check(SKIP_MISMATCH if skip_mismatch else KERAS)
+    Mover(made, verify, threads, fresh=fresh, lenient=skip_mismatch).run()
+    if fresh:
+        assets.load(checkpoint.assets, made.assets)
+    report = LoadReport.of(made, time.perf_counter() - began)
+    _warn(report, skip_mismatch)
+    return report
+
+
+def load_model(
+    checkpoint: Checkpoint,
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    verify: bool | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Build the model of a checkpoint and fill it.
+
+    Args:
+        checkpoint: An opened checkpoint with a configuration.
+        others: As in ``kio.load_model``.
+
+    Returns:
+        The model.
+
+    Raises:
+        FormatError: if the checkpoint has weights only.
+        UnsafeError, MatchError, FormatError, OSError: as ``kio.load_model``.
+    """
+    from kio.models import loader
+
+    if checkpoint.config is None:
+        raise FormatError(
+            "model: expected a configuration, found weights only",
+            source=checkpoint.name,
+            hint="build the model in code and use kio.load_weights",
+        )
+
+    def fill(model: Any) -> None:
+        load_weights(model, checkpoint, verify=verify, threads=threads, fresh=True)
+
+    return loader.load_model(
+        checkpoint.config,
+        fill,
+        custom_objects=custom_objects,
+        compile=compile,
+        safe_mode=safe_mode,
+        nbytes_stored=sum(t.nbytes for t in checkpoint.values()),
+    )
+
+
+class Mover:
+    """Carries out a plan.
+
+    Args:
+        plan: Checked.
+        verify, threads: As for ``transfer.read``.
+        fresh: As for ``load_weights``.
+        lenient: Objects whose own code raises are left as they were.
+    """
+
+    def __init__(
+        self, plan: Plan, verify: bool | None, threads: int | None, *, fresh: bool, lenient: bool
+    ) -> None:
+        self.plan, self.verify, self.threads = plan, verify, threads
+        self.fresh, self.lenient = fresh, lenient
+
+    def run(self) -> None:
+        """Move everything, or raise and leave the model as it was."""
+        own = [t for custom in self.plan.customs for t in custom.tensors.values()]
+        if not self.fresh:
+            everything = [t for t, _ in self.plan.pairs] + own
+            if transfer.fragile(everything, verify=self.verify):
+                # What a checksum or a codec may refuse must be known before anything changes.
+                transfer.check(everything, threads=self.threads, verify=self.verify)
+                self.verify = False
+        undo = self.run_customs(own)
+        try:
+            self.fill()
+        except BaseException:
+            undo()
+            raise
+        for node in self.plan.finished:
+            if node.after is not None:
+                node.after()
+
+    def run_customs(self, own: list[Tensor]) -> Callable[[], None]:
+        """Objects with code of their own; gives back how to undo them."""
+        if not self.plan.customs:
+            return _nothing
+        arrays = transfer.read(own, threads=self.threads, verify=self.verify)
+        arrays = [_typed(array, t.dtype_name) for array, t in zip(arrays, own, strict=True)]
+        undo: Callable[[], None] = _nothing
+        if not self.fresh:
+            undo = customs.Undo([custom.node.handle for custom in self.plan.customs])
+        self.plan.skipped += customs.run(self.plan.customs, arrays, self.lenient, not self.fresh)
+        return undo
+
+    def fill(self) -> None:
+        """The static pairs: into live memory where there is some, else as arrays in batches."""
+        from kio.models import backends
+
+        pairs = self.plan.pairs
+        same = [t.dtype_name == leaf.dtype for t, leaf in pairs]
+        places: list[Any] = backends.destinations(
+            [leaf.handle for (_, leaf), equal in zip(pairs, same, strict=True) if equal]
+        )
+        rest = iter(places)
+        direct: list[tuple[Tensor, Leaf]] = []
+        memory: list[Any] = []
+        staged: list[tuple[Tensor, Leaf]] = []
+        for pair, equal in zip(pairs, same, strict=True):
+            place = next(rest) if equal else None
+            if place is None:
+                staged.append(pair)
+            else:
+                direct.append(pair)
+                memory.append(place)
+        if direct:
+            transfer.read(
+                [t for t, _ in direct],
+                into=memory,
+                threads=self.threads,
+                verify=self.verify,
+                fresh=self.fresh,
+            )
+            backends.settled([leaf.handle for _, leaf in direct])
+        for batch in [staged] if self.fresh else _batches(staged):
+            arrays = transfer.read([t for t, _ in batch], threads=self.threads, verify=self.verify)
+            arrays = [
+                array if t.dtype_name == leaf.dtype else _typed(array, t.dtype_name, leaf.dtype)
+                for array, (t, leaf) in zip(arrays, batch, strict=True)
+            ]
+            backends.put([leaf.handle for _, leaf in batch], arrays)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _batches(pairs: list[tuple[Tensor, Leaf]]) -> Iterable[list[tuple[Tensor, Leaf]]]:
+    """Pairs in the order of the file, about ``_BATCH`` bytes at a time."""
+    batch: list[tuple[Tensor, Leaf]] = []
+    held = 0
+    for pair in pairs:
+        if batch and held + pair[0].nbytes > _BATCH:
+            yield batch
+            batch, held = [], 0
+        batch.append(pair)
+        held += pair[0].nbytes
+    if batch:
+        yield batch
+
+
+def _typed(array: Array, stored: str, wanted: str = "") -> Array:
+    """Raw bytes as the type that they must be: HDF5 had no names for the small floats."""
+    if stored == "opaque2":
+        return array.view(dtypes.numpy_dtype("bfloat16"))
+    if stored == "opaque1" and wanted.startswith("float8"):
+        return array.view(dtypes.numpy_dtype(wanted))
+    return array
+
+
+def _warn(report: LoadReport, skip_mismatch: bool) -> None:
+    """Warn where Keras warns."""
+    for skipped in report.plan.skipped:
+        if skipped.what.startswith("optimizer "):
+            warnings.warn(f"Skipping variable loading for {skipped.what}: {skipped.why}", stacklevel=4)
+    if skip_mismatch and (report.missing or report.mismatched or _own_code(report.plan.skipped)):
+        warnings.warn(
+            f"Objects that do not fit were left as they were: {', '.join(report.left()[:10])}", stacklevel=4
+        )
+
+
+def _own_code(skipped: list[Skipped]) -> list[Skipped]:
+    return [s for s in skipped if not s.what.startswith("optimizer ")]

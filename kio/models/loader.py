@@ -1,0 +1,50 @@
+"""Build a model from a configuration and fill it, running no initialiser in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kio.limits import DEFAULT, Limits
+from kio.models.configs import model_from_config
+from kio.models.initialisers import deferred_initialisation
+
+# A model may be larger than its file: slots of an optimizer that was not saved,
+# float32 variables stored as float16, variables shared by several layers.
+_SLACK = 16
+
+
+def load_model(
+    config: str | bytes | Mapping[str, Any],
+    fill: Callable[[Any], None],
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    nbytes_stored: int | None = None,
+    limits: Limits = DEFAULT,
+) -> Any:
+    """Build the model, let ``fill`` load its weights, initialise the rest as Keras would.
+
+    Args:
+        config: The text of a ``config.json``, or the same parsed.
+        fill: Called once with the built model, inside the deferral: gives values to its
+            variables through ``backends``, or raises before it has given any.
+        custom_objects, compile, safe_mode: As in ``keras.saving.load_model``.
+        nbytes_stored: Decoded bytes of the file's tensors; bounds the size of the model.
+        limits: Caps on the configuration.
+
+    Returns:
+        The model.
+
+    Raises:
+        LimitError: if the model is out of proportion to the file.
+        KioError, and whatever ``fill`` raises: see ``model_from_config``.
+
+    Memory: O(model), each byte once.
+    """
+    limit = None if nbytes_stored is None else limits.model_bytes + _SLACK * nbytes_stored
+    with deferred_initialisation(limit):
+        model = model_from_config(config, custom_objects, compile, safe_mode, limits=limits)
+        fill(model)
+    return model

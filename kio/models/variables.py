@@ -1,0 +1,140 @@
+"""What kio must know about the inside of ``keras.Variable``.
+
+Every private attribute of Keras that belongs to a *variable* is touched here
+and nowhere else: ``_value``, ``_initializer``, ``_shape``, ``_dtype``,
+``_layout``, ``_initialize``, the global ``stateless_scope`` and
+``uninitialized_variables``.  How a *model* is walked lives in ``keras3.py``,
+what its configuration may name in ``allowlist.py``.
+
+Checked against Keras 3.0.0, 3.0.5, 3.3.3, 3.4.1, 3.6.0, 3.9.2, 3.10.0, 3.11.3,
+3.13.2, 3.14.1 and 3.15.1; ``tests/models`` runs on each of them.  Where an
+attribute is missing, the functions here say so by their result and callers
+fall back to ``Variable.assign``.
+
+A variable is *deferred* while ``_value`` is None: Keras itself leaves it so when
+a layer is built inside a ``StatelessScope``, kio does when it builds a model
+whose values are about to be read (see ``initialisers.py``).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+from keras.src import backend
+from keras.src.backend.common import global_state
+
+from kio.dtypes import BY_NAME
+
+Variable: type = backend.Variable
+
+# Until 3.8 users got a subclass of the class that layers use; it adds nothing.
+_exports = sys.modules.get("keras.src.backend.exports")
+_ORDINARY = frozenset({Variable, getattr(_exports, "Variable", Variable)})
+
+
+def backend_name() -> str:
+    """The backend Keras runs on in this process."""
+    return str(backend.backend())
+
+
+def nnx_enabled() -> bool:
+    """Whether variables are also ``flax.nnx`` variables, which keep their value elsewhere."""
+    test = getattr(sys.modules["keras.src.backend.config"], "is_nnx_enabled", None)
+    return bool(test and test())
+
+
+def is_deferred(variable: Any) -> bool:
+    """Whether the variable has no value yet, only an initialiser."""
+    return getattr(variable, "_value", variable) is None
+
+
+def raw_value(variable: Any) -> Any:
+    """The backend's own tensor, without autocast; None while deferred."""
+    return getattr(variable, "_value", None)
+
+
+def dtype_of(variable: Any) -> str:
+    """The dtype the variable was declared with, without autocast."""
+    return str(getattr(variable, "_dtype", None) or variable.dtype)
+
+
+def shape_of(variable: Any) -> tuple[int, ...]:
+    """The declared shape, also of a deferred variable."""
+    return tuple(variable.shape)
+
+
+def nbytes_of(variable: Any) -> int:
+    """Bytes of the value as declared."""
+    row = BY_NAME.get(dtype_of(variable))
+    return math.prod(shape_of(variable)) * (row.itemsize if row else 8)
+
+
+def is_distributed() -> bool:
+    """Whether a ``keras.distribution`` is in force that lays out new variables."""
+    return global_state.get_global_attribute("distribution") is not None
+
+
+def in_stateless_scope() -> bool:
+    return global_state.get_global_attribute("stateless_scope") is not None
+
+
+class Plain(dict[type, bool]):
+    """Whether ``_value`` of a variable of some class is the whole story; made once a call.
+
+    A subclass of the user's may do more on assignment than its base.  A variable that
+    waits is of a subclass of kio's own, which keeps its origin in ``_kio_origin``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._nnx = nnx_enabled()
+
+    def __missing__(self, cls: type) -> bool:
+        plain = not self._nnx and getattr(cls, "_kio_origin", cls) in _ORDINARY
+        self[cls] = plain
+        return plain
+
+
+def is_plain(variable: Any) -> bool:
+    """Whether ``set_value`` may be used on the variable."""
+    return Plain()[type(variable)]
+
+
+def is_waiting(variable: Any) -> bool:
+    """Whether kio deferred the variable and nobody has given it a value since."""
+    return hasattr(type(variable), "_kio_origin")
+
+
+def settle(variable: Any) -> None:
+    """Make a variable that kio deferred an ordinary one again."""
+    cls = type(variable)
+    origin = getattr(cls, "_kio_origin", None)
+    if origin is not None:
+        variable.__class__ = origin
+
+
+def set_value(variable: Any, value: Any) -> None:
+    """Let ``value``, of the backend's own type, become the value as it is.
+
+    The caller answers for shape, dtype and ownership.  No copy, no conversion.
+    """
+    if variable._value is None:
+        settle(variable)
+        variable._initializer = None
+    variable._value = value
+
+
+def initialise_with(variable: Any, value: Any) -> None:
+    """Give a deferred variable its first value the way Keras does (layout, device, Parameter)."""
+    settle(variable)
+    variable._initialize(value)
+    variable._initializer = None
+
+
+def initialise(variable: Any) -> None:
+    """Run the initialiser of a deferred variable, as Keras would have at its creation."""
+    settle(variable)
+    if variable._value is None:
+        variable._deferred_initialize()

@@ -1,0 +1,234 @@
+"""The rules of the house: what may import what, and what must exist.
+
+Each test is one rule; its name says which.  A rule that stands in the way is changed here,
+in the open, with its reason, or not at all.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from kio.limits import Limits
+
+ROOT = Path(__file__).parents[1]
+KIO = ROOT / "kio"
+
+# Lower floors never import higher ones.  What is not listed is the front door.
+GROUND = ("errors", "limits", "dtypes")
+FLOORS = {**dict.fromkeys(GROUND, 0), "raw": 1, "containers": 2, "checkpoint": 3}
+FLOORS |= {"formats": 4, "mapping": 4, "models": 5}
+FRONT = 6
+
+PYTHON = sorted(path for path in KIO.rglob("*.py"))
+CYTHON = sorted(path for suffix in ("pyx", "pxd") for path in KIO.rglob(f"*.{suffix}"))
+TYPED = sorted(KIO.rglob("*.pyi"))
+
+
+def shown(path):
+    return str(path.relative_to(ROOT))
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def floor_of(module):
+    parts = module.split(".")
+    return FLOORS.get(parts[1], FRONT) if len(parts) > 1 else FRONT
+
+
+def nodes(path):
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def code(path):
+    """The text of a Cython file without comments and strings, line for line."""
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r'""".*?"""', lambda m: "\n" * m[0].count("\n"), text, flags=re.S)
+    text = re.sub(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", "''", text)
+    return re.sub(r"#[^\n]*", "", text)
+
+
+def imports(path):
+    """Every module that a file imports or cimports, wherever in the file."""
+    if path.suffix in (".py", ".pyi"):
+        for node in nodes(path):
+            if isinstance(node, ast.Import):
+                yield from (name.name for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{shown(path)}: relative import"
+                yield node.module
+                yield from (f"{node.module}.{name.name}" for name in node.names)
+        return
+    for module, names in re.findall(r"^\s*from\s+([\w.]+)\s+c?import\s*\(?([^)\n]*)", code(path), re.M):
+        yield module
+        yield from (f"{module}.{name}" for name in re.findall(r"\w+", names))
+    yield from re.findall(r"^\s*c?import\s+([\w.]+)", code(path), re.M)
+
+
+@pytest.mark.parametrize("path", PYTHON + CYTHON + TYPED, ids=shown)
+def test_1_imports_only_go_down_and_2_the_wings_do_not_meet(path):
+    me = module_of(path)
+    for name in imports(path):
+        if not name.startswith("kio.") or floor_of(me) == FRONT:
+            continue
+        assert floor_of(name) <= floor_of(me), f"{me} reaches up to {name}"
+        assert {me.split(".")[1], name.split(".")[1]} != {"formats", "mapping"}, f"{me} crosses to {name}"
+
+
+# The look-alikes are in the drop-in's namespace; demo and bench show both sides.
+KNOW_KERAS = ("kio.models.", "kio.saving", "kio.callbacks", "kio.demo", "kio.bench")
+
+
+@pytest.mark.parametrize("path", PYTHON + CYTHON, ids=shown)
+def test_3_frameworks_are_known_upstairs_only(path):
+    me = module_of(path)
+    for name in imports(path):
+        top = name.split(".")[0]
+        if top == "keras":
+            assert me.startswith(KNOW_KERAS), f"{me} imports {name}"
+        if top in ("tensorflow", "torch", "jax", "jaxlib"):
+            assert me.startswith(("kio.models.", "kio.demo", "kio.bench")), f"{me} imports {name}"
+        assert top != "tf_keras"
+
+
+def test_4_csrc_has_one_door():
+    doors = [path for path in CYTHON if re.search(r'extern from "kio\.h"', path.read_text(encoding="utf-8"))]
+    assert doors == [KIO / "raw" / "kernels.pyx"]
+
+
+def test_5_csrc_knows_no_python_allocates_nothing_and_opens_nothing():
+    words = r"Python\.h|PyObject|\b(m|c|re)alloc\s*\(|\bfree\s*\(|\bf?open\s*\(|\bp?read\s*\(|<stdio\.h>"
+    for path in sorted((ROOT / "csrc").rglob("*.[ch]")):
+        text = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.S)
+        assert not re.search(words, text), shown(path)
+
+
+def test_6_every_compiled_module_is_typed():
+    for path in KIO.rglob("*.pyx"):
+        assert path.with_suffix(".pyi").exists(), f"{shown(path)} has no .pyi"
+    for path in TYPED:
+        assert path.with_suffix(".pyx").exists(), f"{shown(path)} has no .pyx"
+    assert (KIO / "py.typed").exists()
+
+
+def test_7_every_format_and_every_layout_is_registered():
+    from kio.formats import ORDER, formats
+    from kio.mapping import LAYOUTS
+
+    files = {path.stem for path in (KIO / "formats").glob("*.py")} - {"__init__", "format", "probe"}
+    assert files == set(ORDER) and [each.name for each in formats()] == list(ORDER)
+
+    def defines(path, function):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)
+
+    matching = {path.stem for path in (KIO / "mapping").glob("*.py") if defines(path, "match")}
+    assert matching == set(LAYOUTS)
+
+
+def test_8_every_format_has_a_corpus():
+    from kio.formats import ORDER
+
+    for name in ORDER:
+        folder = ROOT / "tests" / "corpus" / name
+        assert (folder / "make.py").exists(), f"{name} has no corpus"
+        assert list(folder.glob("*/expected.json")), f"{name} has no case"
+    for path in (ROOT / "tests" / "corpus").rglob("*.py"):
+        assert not any(name.split(".")[0] == "kio" for name in imports(path)), f"{shown(path)} imports kio"
+
+
+# In raw/, source.pyx owns the memory that Image lends and transfer.pyx moves payload.
+# Everybody else has a Cursor.
+def test_9_bytes_are_read_in_one_room_and_untrusted_pointers_in_one_file():
+    for path in PYTHON + CYTHON:
+        if path.parent.name == "raw":
+            continue
+        # Source.fill can be seen from Cython only.
+        words = r"np\.fromfile|np\.memmap|mmap\.mmap\(" + (r"|\.fill\(|kio_pread" if path in CYTHON else "")
+        assert not re.search(words, path.read_text(encoding="utf-8")), shown(path)
+        if path in CYTHON:
+            assert not re.search(r"\b(c|cursor|image)\.base\b|\.memory\b", code(path)), shown(path)
+
+
+@pytest.mark.parametrize("path", PYTHON + CYTHON, ids=shown)
+def test_10_no_assert_on_input(path):
+    if path.suffix == ".py":
+        assert not any(isinstance(node, ast.Assert) for node in nodes(path))
+    else:
+        assert not re.search(r"^\s*assert\b", code(path), re.M)
+
+
+def test_11_every_limit_is_in_limits_and_every_refusal_names_one():
+    fields = {field.name for field in dataclasses.fields(Limits)}
+    used = set()
+    for path in PYTHON + CYTHON:
+        text = path.read_text(encoding="utf-8")
+        if path.name == "limits.py":
+            continue
+        used |= fields & set(re.findall(r"\w+", text))
+        for match in re.finditer(r"LimitError\(", text):
+            if text[: match.start()].endswith("class "):
+                continue
+            call = text[match.end() : match.end() + 700]
+            # A call that names its field by a variable is one whose variable comes from a list of fields.
+            assert fields & set(re.findall(r"\w+", call)) or "field=field" in call, f"{shown(path)}: {call[:120]}"
+    assert used == fields, f"not enforced anywhere: {sorted(fields - used)}"
+    documented = set(re.findall(r"^        (\w+): ", (KIO / "limits.py").read_text(encoding="utf-8"), re.M))
+    assert documented == fields
+
+
+TOP = {
+    "setup.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "MANIFEST.in",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+}
+TOP |= {".ci", ".github", "csrc", "kio", "tests", "benchmarks"}
+IN_KIO = {
+    "__init__.py",
+    "__init__.pxd",
+    "__main__.py",
+    "api.py",
+    "saving.py",
+    "tf.py",
+    "callbacks.py",
+    "cli.py",
+}
+IN_KIO |= {
+    "demo.py",
+    "bench.py",
+    "reports.py",
+    "errors.py",
+    "limits.py",
+    "dtypes.py",
+    "checkpoint.py",
+    "py.typed",
+}
+IN_KIO |= {"raw", "containers", "formats", "mapping", "models"}
+
+
+def test_12_the_top_level_holds_what_it_may():
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
+    names = {path.name for path in ROOT.iterdir() if not any(fnmatch(path.name, pattern) for pattern in ignored)}
+    assert names - TOP - {".git", "PKG-INFO", "setup.cfg"} == set()
+    assert {path.name for path in KIO.iterdir()} - IN_KIO - {"__pycache__"} == set()
+
+
+def test_no_machine_is_named():
+    """Paths of one machine work on one machine."""
+    mine = Path(__file__)
+    for folder in ("kio", "tests", "csrc", "benchmarks", ".ci"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".pyx", ".pxd", ".pyi", ".c", ".h", ".md", ".sh") and path != mine:
+                text = path.read_text(encoding="utf-8")
+                assert not re.search(r"(?<![\w.])/(work|opt|home|root)/\w", text), shown(path)
