@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from functools import cached_property
 from pathlib import Path
@@ -128,7 +129,7 @@ class Described(layers.Layer):
     """Saveables behind every kind of class attribute."""
 
     shared_by_class = layers.Dense(2)
-    listed_by_class = [layers.Dense(3), layers.Dense(4)]
+    listed_by_class = [layers.Dense(3), layers.Dense(4)]  # noqa: RUF012 - what is tested
     a_number = 3
     descriptor = Descriptor()
 
@@ -206,10 +207,8 @@ def test_entries_of_every_layer_of_keras() -> None:
         made = every_layer()
         assert len(made) > 80
         for layer in made:
-            try:
+            with contextlib.suppress(Exception):  # some need other inputs: then they are compared unbuilt
                 layer.build((None, 4))
-            except Exception:
-                pass
             compare_walks(layer)
 
 
