@@ -256,7 +256,8 @@ cdef class Writing:
     cdef int settle(self) except -1:
         """Sort the pieces, and see that they do not overlap."""
         cdef size_t i
-        qsort(self.pieces, self.npieces, sizeof(Piece), &by_place)
+        if self.npieces:      # qsort may not be given NULL, not even for nothing
+            qsort(self.pieces, self.npieces, sizeof(Piece), &by_place)
         for i in range(1, self.npieces):
             if self.pieces[i].offset < self.pieces[i - 1].offset + self.pieces[i - 1].nbytes:
                 raise ValueError(f"pieces of {self.sink.name}: expected no overlap, found one at byte "
