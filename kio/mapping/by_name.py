@@ -40,19 +40,17 @@ def match(stored: Stored, tree: Tree, choose: Chooser | None = None) -> Plan:
     for path in stored.groups:
         chain = _chain(path, stored.names)
         if chain in at:
-            raise MatchError(
-                f"by_name: expected every name once, found {chain!r} at {at[chain]} and {path}", plan=plan
-            )
+            raise MatchError(f"by_name: expected every name once, found {chain!r} at {at[chain]} and {path}", plan=plan)
         at[chain] = path
     where = paths(tree, RULES[0])
     name_at: dict[str, str | None] = {
         path: node.name for node, path in zip(tree.nodes, where, strict=True) if path is not None
     }
     taken: dict[str, Node] = {}
-    for node, path in zip(tree.nodes, where, strict=True):
-        if path is None or not node.leaves or (choose is not None and not choose(path, node.leaves[0].path)):
+    for node, place in zip(tree.nodes, where, strict=True):
+        if place is None or not node.leaves or (choose is not None and not choose(place, node.leaves[0].path)):
             continue
-        chain = _chain(path, name_at)
+        chain = _chain(place, name_at)
         found = at.get(chain)
         if found is None:
             plan.skipped.append(Skipped(chain or node.cls, "no object of this name in the file", node.leaves))
@@ -61,9 +59,7 @@ def match(stored: Stored, tree: Tree, choose: Chooser | None = None) -> Plan:
         else:
             taken[found] = node
             _pair(plan, stored, node, found)
-    plan.unexpected = [
-        name for path, group in stored.groups.items() if path not in taken for name in group.values()
-    ]
+    plan.unexpected = [name for path, group in stored.groups.items() if path not in taken for name in group.values()]
     plan.unexpected += stored.loose
     return plan
 

@@ -84,9 +84,7 @@ def contradictions(reading: Reading) -> list[Contradiction]:
 
 def _examine(reading: Reading, differing: list[tuple[Node, str, str]]) -> list[Contradiction]:
     names = reading.stored.names
-    at = {
-        path: node for node, path in zip(reading.tree.nodes, reading.paths, strict=True) if path is not None
-    }
+    at = {path: node for node, path in zip(reading.tree.nodes, reading.paths, strict=True) if path is not None}
 
     def owners(path: str, of_file: bool) -> list[str]:
         found = []

@@ -181,9 +181,7 @@ class _Assembly:
                 last[id(leaf.handle)] = len(pairs)
                 pairs.append((tensor, leaf))
         if twice:
-            plan.notes.append(
-                f"{twice} tensors belong to variables that are stored again later, which counts."
-            )
+            plan.notes.append(f"{twice} tensors belong to variables that are stored again later, which counts.")
             plan.pairs = [pair for pair in pairs if pair is not None]
         else:
             plan.pairs = pairs  # type: ignore[assignment]

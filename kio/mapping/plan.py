@@ -105,9 +105,7 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Bytes to be read, decoded."""
-        return sum(t.nbytes for t, _ in self.pairs) + sum(
-            t.nbytes for c in self.customs for t in c.tensors.values()
-        )
+        return sum(t.nbytes for t, _ in self.pairs) + sum(t.nbytes for c in self.customs for t in c.tensors.values())
 
     @property
     def fits(self) -> bool:
@@ -171,9 +169,7 @@ class Plan:
         if self.rule:
             lines.append(f"  best reading: {self.rule}")
         if any("/container" in self.keys.get(leaf, "") for leaf in self.missing):
-            lines.append(
-                "  Keras before 3.15 did not write layers in lists in lists: they are not in its files."
-            )
+            lines.append("  Keras before 3.15 did not write layers in lists in lists: they are not in its files.")
         lines.append(
             "  Nothing was loaded. skip_mismatch=True leaves objects that do not fit as they are; "
             "include=, exclude= and rename= say what should go where."

@@ -112,9 +112,7 @@ def chooser(include: Patterns, exclude: Patterns) -> Chooser | None:
 
     def hit(patterns: Any, spellings: tuple[str, ...]) -> bool:
         return any(
-            fnmatchcase(s, p) or s == p or s.startswith(p.rstrip("/") + "/")
-            for p in patterns
-            for s in spellings
+            fnmatchcase(s, p) or s == p or s.startswith(p.rstrip("/") + "/") for p in patterns for s in spellings
         )
 
     def choose(*spellings: str) -> bool:

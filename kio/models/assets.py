@@ -59,8 +59,7 @@ def _extract(assets: Mapping[str, Any], names: list[str], prefix: str, folder: s
         left -= source.nbytes
         if left < 0:
             raise LimitError(
-                f"assets of {shown(prefix)}: expected at most limits.spool_bytes={limits.spool_bytes}, "
-                "found more",
+                f"assets of {shown(prefix)}: expected at most limits.spool_bytes={limits.spool_bytes}, found more",
                 source=source.name,
                 field="spool_bytes",
             )
@@ -75,9 +74,7 @@ def _parts(name: str, where: str) -> list[str]:
     parts = name.split("/")
     for part in parts:
         if part in ("", ".", "..") or _RESERVED.intersection(part) or part[-1] in ". ":
-            raise UnsafeError(
-                f"asset name: expected plain folders and a file, found {shown(name)} ({shown(where)})"
-            )
+            raise UnsafeError(f"asset name: expected plain folders and a file, found {shown(name)} ({shown(where)})")
     return parts
 
 

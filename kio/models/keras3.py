@@ -118,9 +118,7 @@ class _Class:
         own_dir: Any = cls.__dir__
         own_get: Any = cls.__getattribute__
         self.modules = getattr(own_dir, "__module__", None) == "torch.nn.modules.module"
-        self.listed = own_get is not object.__getattribute__ or not (
-            self.modules or own_dir is object.__dir__
-        )
+        self.listed = own_get is not object.__getattribute__ or not (self.modules or own_dir is object.__dir__)
         self.evaluate: list[str] = []
         shadowed = set()
         for name in dir(cls):
@@ -145,9 +143,7 @@ class _Class:
     def walked(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of an instance's own attributes that Keras looks at."""
         return tuple(
-            name
-            for name in names
-            if not (name in self.skip or name in self.shadowed or name.startswith("__"))
+            name for name in names if not (name in self.skip or name in self.shadowed or name.startswith("__"))
         )
 
 

@@ -24,7 +24,7 @@ from kio.mapping.plan import KERAS, SKIP_MISMATCH, Plan, Skipped
 from kio.mapping.tree import Leaf
 from kio.models import assets, customs
 from kio.models.report import LoadReport as LoadReport
-from kio.raw import transfer
+from kio.raw import memory, transfer
 from kio.raw.tensor import Tensor
 
 Array = npt.NDArray[Any]
@@ -32,7 +32,7 @@ Pair = tuple[Tensor, Leaf]
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
 # Arrays that wait to be handed over while the values that they replace are still alive.
-_BATCH = 48 << 20
+_BATCH = 32 << 20
 
 
 def plan(
@@ -184,23 +184,26 @@ class Mover:
         lenient: Objects whose own code raises are left as they were.
     """
 
-    def __init__(
-        self, plan: Plan, verify: bool | None, threads: int | None, *, fresh: bool, lenient: bool
-    ) -> None:
+    def __init__(self, plan: Plan, verify: bool | None, threads: int | None, *, fresh: bool, lenient: bool) -> None:
         self.plan, self.verify, self.threads = plan, verify, threads
         self.fresh, self.lenient = fresh, lenient
 
     def run(self) -> None:
         """Move everything, or raise and leave the model as it was."""
         own = [t for custom in self.plan.customs for t in custom.tensors.values()]
-        self.split()
-        if not self.fresh and (self.direct or len(self.batches) > 1):
+        if self.fresh:
+            # Variables without a value must not get memory while foreign code may look at them.
+            undo = self.run_customs(own)
+            self.split()
+        else:
+            self.split()
             everything = [t for t, _ in self.plan.pairs] + own
-            if transfer.fragile(everything, verify=self.verify):
+            once = not self.direct and len(self.batches) < 2
+            if not once and transfer.fragile(everything, verify=self.verify):
                 # What a checksum or a codec may refuse must be known before anything changes.
                 transfer.check(everything, threads=self.threads, verify=self.verify)
                 self.verify = False
-        undo = self.run_customs(own)
+            undo = self.run_customs(own)
         try:
             self.fill()
         except BaseException:
@@ -258,6 +261,9 @@ class Mover:
                 for array, (t, leaf) in zip(arrays, batch, strict=True)
             ]
             backends.put([leaf.handle for _, leaf in batch], arrays)
+            if not self.fresh and arrays and sum(t.nbytes for t, _ in batch) >= _BATCH // 2:
+                del arrays
+                memory.trim()
 
 
 def _nothing() -> None:
@@ -293,9 +299,7 @@ def _warn(report: LoadReport, skip_mismatch: bool) -> None:
         if skipped.what.startswith("optimizer "):
             warnings.warn(f"Skipping variable loading for {skipped.what}: {skipped.why}", stacklevel=4)
     if skip_mismatch and (report.missing or report.mismatched or _own_code(report.plan.skipped)):
-        warnings.warn(
-            f"Objects that do not fit were left as they were: {', '.join(report.left()[:10])}", stacklevel=4
-        )
+        warnings.warn(f"Objects that do not fit were left as they were: {', '.join(report.left()[:10])}", stacklevel=4)
 
 
 def _own_code(skipped: list[Skipped]) -> list[Skipped]:

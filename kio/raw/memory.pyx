@@ -11,7 +11,7 @@ import numpy as np
 from libc.stddef cimport size_t
 from libc.stdint cimport uintptr_t
 
-from kio.raw.platform cimport kio_advise_huge, kio_release, kio_reserve
+from kio.raw.platform cimport kio_advise_huge, kio_release, kio_reserve, kio_trim
 
 cdef enum:
     ALIGN = 64                  # a cache line, and what jax needs to use a buffer as it is
@@ -91,3 +91,14 @@ def allocate(tensors):
         at += n
         remaining -= n
     return out
+
+
+def trim():
+    """Let the allocator give freed memory back to the system.
+
+    Values that are replaced go back to the heap of the thread that made them, where
+    nothing reuses them: without this a process that replaces all its variables one by one
+    grows by as much as all of them.  Cost: the time to unmap what is free.
+    """
+    with nogil:
+        kio_trim()

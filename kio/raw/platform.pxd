@@ -26,6 +26,9 @@ cdef extern from *:
     #  include <stdio.h>
     #  include <sys/file.h>
     #  include <sys/mman.h>
+    #  ifdef __GLIBC__
+    #    include <malloc.h>
+    #  endif
     #  include <sys/uio.h>
     #  include <sys/stat.h>
     #  include <unistd.h>
@@ -188,6 +191,14 @@ cdef extern from *:
     #endif
     }
 
+    /* Give free heap memory back to the system, in all of the allocator's arenas. */
+    static inline void kio_trim(void)
+    {
+    #ifdef __GLIBC__
+        (void)malloc_trim(0);
+    #endif
+    }
+
     /* Ask for huge pages on the whole pages inside [p, p + nbytes). */
     static inline void kio_advise_huge(void *p, size_t nbytes)
     {
@@ -245,6 +256,7 @@ cdef extern from *:
     int64_t kio_pread(int fd, void *dst, size_t nbytes, uint64_t offset) noexcept nogil
     void *kio_reserve(size_t nbytes) noexcept nogil
     void kio_release(void *p, size_t nbytes) noexcept nogil
+    void kio_trim() noexcept nogil
     void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
     void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil
     int kio_is_cached(int fd, uint64_t offset) noexcept nogil

@@ -199,7 +199,8 @@ def _named(name):
     try:
         yield
     except OSError as e:
-        e.filename, e.filename2 = name, None
+        e.filename = name
+        del e.filename2          # None would be shown
         raise
 
 

@@ -396,7 +396,8 @@ cdef class Run:
         cdef Source source
         places = sorted([(self.origin(s), (<Source>s).base, n, s) for n, s in enumerate(regions)])
         out = []
-        qsort(self.items, self.nitems, sizeof(Item), &by_place)
+        if self.nitems:       # qsort may not be given NULL, not even for nothing
+            qsort(self.items, self.nitems, sizeof(Item), &by_place)
         for origin, at, _, source in places:
             end = at + source.nbytes
             while i < self.nitems and (self.items[i].origin < origin or

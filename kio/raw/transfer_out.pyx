@@ -2,7 +2,7 @@
 
 Pieces (where in the sink, and the bytes that belong there) are sorted by place.  Pieces
 that are near each other form a *run*: the bytes between them are known to be zero and are
-written with them.  Runs are cut into *jobs* at multiples of 4 MiB, and threads without the
+written with them.  Runs are cut into *jobs* at multiples of 512 KiB, and threads without the
 GIL work them off in file order: put the job's bytes together in a buffer, sum them while
 they pass, write the buffer.
 
@@ -36,7 +36,7 @@ from libc.string cimport memcpy, memset
 
 from kio.raw cimport kernels
 from kio.raw.platform cimport (
-    kio_advise_huge, kio_advise_written, kio_pread, kio_pwrite, kio_release, kio_reserve,
+    kio_advise_written, kio_pread, kio_pwrite, kio_release, kio_reserve,
 )
 from kio.raw.sink cimport Sink
 from kio.raw.source cimport Descriptor, Source
@@ -44,13 +44,14 @@ from kio.raw.tensor cimport Extent
 
 cdef enum:
     PAGE = 4096
-    BLOCK = 4 << 20         # one job: large enough to keep a disk busy, small enough to share out
-    HOT = 512 << 10         # through the page cache, in pieces that stay in the core's own cache
+    BLOCK = 512 << 10       # one job and its buffer, which stays in the core's own cache
+    EARLY = 4 << 20         # write-back of what went through the page cache begins in such parts
+    SHARE = 4 << 20         # bytes that make another thread worth starting
     FILL = 8 << 10          # a gap up to this size is cheaper written than skipped
     DIRECT_RUN = 256 << 10  # a run with fewer whole pages than this goes through the page cache
     DIRECT_TOTAL = 8 << 20  # and so does a write of less than this
     BATCH = 8 << 20         # pieces made on demand are made so many bytes ahead
-    MAX_THREADS = 7         # with the caller, 32 MiB of buffers
+    MAX_THREADS = 16        # 8 MiB of buffers
 
 # What a job may end with.
 cdef enum Outcome:
@@ -255,7 +256,8 @@ cdef class Writing:
     cdef int settle(self) except -1:
         """Sort the pieces, and see that they do not overlap."""
         cdef size_t i
-        qsort(self.pieces, self.npieces, sizeof(Piece), &by_place)
+        if self.npieces:      # qsort may not be given NULL, not even for nothing
+            qsort(self.pieces, self.npieces, sizeof(Piece), &by_place)
         for i in range(1, self.npieces):
             if self.pieces[i].offset < self.pieces[i - 1].offset + self.pieces[i - 1].nbytes:
                 raise ValueError(f"pieces of {self.sink.name}: expected no overlap, found one at byte "
@@ -324,8 +326,6 @@ cdef class Writing:
         PyThread_release_lock(self.lock)
         if p == NULL:
             p = <uint8_t *>kio_reserve(BLOCK)
-            if p != NULL and self.direct_fd >= 0:
-                kio_advise_huge(p, BLOCK)
         return p
 
     cdef void give_back(self, uint8_t *p) noexcept nogil:
@@ -655,7 +655,6 @@ cdef class Batch:
                 else:
                     memcpy(dst, piece.src + (walk.at - piece.offset), n)
             else:
-                n = min(n, <uint64_t>HOT)
                 outcome = self.fetch(job, piece, dst, piece.at + (walk.at - piece.offset), n)
                 if outcome:
                     return outcome
@@ -709,36 +708,28 @@ cdef class Batch:
         cdef Walk walk
         cdef const Piece *piece
         cdef uint64_t end = job.offset + job.nbytes
-        cdef size_t n, step = BLOCK if job.direct else HOT
         cdef int outcome
         walk.at, walk.piece, walk.span = job.offset, job.piece, job.span
         if self.writing.memory != NULL:
             return self.assemble(job, &walk, self.writing.memory + job.offset, job.nbytes)
-        while walk.at < end:
-            piece = pieces + walk.piece
-            if (not job.direct and file and job.nspans == 0
-                    and walk.piece < self.writing.npieces and piece.src != NULL
-                    and piece.offset <= walk.at and piece.offset + piece.nbytes >= min(end, walk.at + step)):
-                # The kernel's copy is the only one needed.
-                n = min(step, min(end, piece.offset + piece.nbytes) - walk.at)
-                outcome = self.put(job, piece.src + (walk.at - piece.offset), walk.at, n)
-                walk.at += n
-                walk.piece += walk.at == piece.offset + piece.nbytes
-            else:
-                n = min(step, end - walk.at)
-                outcome = self.assemble(job, &walk, buffer, n)
-                if not outcome:
-                    outcome = self.put(job, buffer, walk.at - n, n)
-            if outcome:
-                return outcome
-        if self.writing.flushing and not (job.direct and self.writing.direct_fd >= 0):
-            kio_advise_written(self.writing.fd, self.writing.base + job.offset, job.nbytes)
-        return DONE
+        piece = pieces + walk.piece
+        if (not job.direct and file and job.nspans == 0 and piece.src != NULL
+                and piece.offset <= job.offset and piece.offset + piece.nbytes >= end):
+            # The kernel's copy is the only one needed.
+            outcome = self.put(job, piece.src + (job.offset - piece.offset), job.offset, job.nbytes)
+        else:
+            outcome = self.assemble(job, &walk, buffer, job.nbytes)
+            if not outcome:
+                outcome = self.put(job, buffer, job.offset, job.nbytes)
+        if not outcome and self.writing.flushing and end % EARLY == 0 and \
+                not (job.direct and self.writing.direct_fd >= 0):
+            kio_advise_written(self.writing.fd, self.writing.base + end - EARLY, EARLY)
+        return outcome
 
     cdef void work(self, bint main) noexcept nogil:
         """Take jobs in order until none is left or one has failed."""
         cdef uint8_t *buffer = NULL
-        cdef size_t number
+        cdef size_t number, taken = 0
         cdef Job *job
         cdef int outcome
         while True:
@@ -762,7 +753,8 @@ cdef class Batch:
                 self.stop = True
             self.writing.done += job.nbytes
             PyThread_release_lock(self.lock)
-            if main:
+            taken += 1
+            if main and taken % 8 == 0:
                 with gil:
                     self.listen()
         self.writing.give_back(buffer)
@@ -833,7 +825,7 @@ def default_threads(nbytes, direct, memory=False):
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Through the page cache the writes to one file take turns, and waiting for one costs
     # more than it saves.
-    return max(1, min(4 if direct else min(cores, 4) if memory else 1, 1 + nbytes // BLOCK))
+    return max(1, min(6 if direct else min(cores, 4) if memory else 1, 1 + nbytes // SHARE))
 
 
 def write(sink, pieces, *, checksums=(), algorithm="crc32", threads=None, direct=None, progress=None):
@@ -864,7 +856,7 @@ def write(sink, pieces, *, checksums=(), algorithm="crc32", threads=None, direct
         ValueError: if pieces overlap, or a range has bytes that were written before.
         io.UnsupportedOperation: if the sink cannot seek back to where a piece belongs.
 
-    Memory: 4 MiB a thread, and for pieces made on demand twice 8 MiB, or two of them.
+    Memory: 512 KiB a thread, and for pieces made on demand twice 8 MiB, or two of them.
     """
     cdef Writing w = Writing()
     cdef Py_buffer view

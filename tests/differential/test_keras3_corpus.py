@@ -116,7 +116,7 @@ def load_both(keras, path):
         stock = e
     try:
         mine = quietly(lambda: kio.load_model(path))
-    except kio.KioError as e:
+    except (kio.KioError, ImportError) as e:  # a layer of the model may need TensorFlow
         mine = e
     return stock, mine
 

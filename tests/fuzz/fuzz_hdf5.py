@@ -36,9 +36,7 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "regressions" / "hdf5"
 SEED_MAX = 1 << 16
 SLOW_S = 20.0 if "asan" in os.environ.get("LD_PRELOAD", "") else 1.0
-SIGNATURES = re.compile(
-    rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB"
-)
+SIGNATURES = re.compile(rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB")
 INTEGERS = (0, 1, 2, 7, 8, 16, 32, 33, 64, 255, 256, 4096, 65535, 1 << 31, (1 << 32) - 1, 1 << 63)
 
 
@@ -162,9 +160,7 @@ def main() -> int:
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         runs += 1
     verify_checksums(True)
-    print(
-        f"{runs} runs of {len(files)} seeds, slowest {1000 * worst:.0f} ms, {findings} findings, {outcomes}"
-    )
+    print(f"{runs} runs of {len(files)} seeds, slowest {1000 * worst:.0f} ms, {findings} findings, {outcomes}")
     return 1 if findings else 0
 
 

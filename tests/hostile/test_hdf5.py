@@ -309,7 +309,7 @@ def test_heap_shared_by_long_names() -> None:
     out = io.BytesIO()
     with h5py.File(out, "w") as file:
         for i in range(5000):
-            file.create_dataset(f"g/{i:016d}", shape=(0,))
+            file.create_dataset(f"g/{i:016d}", (0,), "f4")
     raw = bytearray(out.getvalue())
     _, heap = tree_of(raw, "g")
     nbytes, _, data = struct.unpack_from("<QQQ", raw, heap + 8)

@@ -166,9 +166,7 @@ def test_two_readings_that_fit_are_refused_and_shown(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(keras_paths, "RULES", (NEWEST, backwards))
     monkeypatch.setattr(type(backwards), "entries", entries)
     checkpoint = fake(["layers/dense/vars/0", "layers/dense_1/vars/0"])
-    with pytest.raises(
-        MatchError, match=r"a: layers/dense as Keras 3.15 wrote it, layers/dense_1 as Backwards"
-    ):
+    with pytest.raises(MatchError, match=r"a: layers/dense as Keras 3.15 wrote it, layers/dense_1 as Backwards"):
         keras_paths.match(checkpoint, sequential("a", "b")).check(KERAS)
     checkpoint.metadata["keras_version"] = "1.0"
     plan = keras_paths.match(checkpoint, sequential("a", "b")).check(KERAS)
@@ -222,9 +220,7 @@ def test_missing_variables_name_the_nearest_candidate() -> None:
     tree = sequential("a", "b")
     checkpoint = fake(["layers/dense/vars/0", "layers/dens_1/vars/0"])
     plan = keras_paths.match(checkpoint, tree)
-    with pytest.raises(
-        MatchError, match=r"missing b/v0 .*layers/dense_1/vars/0; nearest is layers/dens_1/vars/0"
-    ):
+    with pytest.raises(MatchError, match=r"missing b/v0 .*layers/dense_1/vars/0; nearest is layers/dens_1/vars/0"):
         plan.check(KERAS)
     try:
         plan.check(KERAS)
@@ -370,9 +366,7 @@ def test_names_that_repeat_in_every_block_prove_nothing() -> None:
     def blocks(*inner: str) -> Tree:
         b = Build()
         return b.tree(
-            b.node(
-                "net", "m", layers=[b.node("block", None, part=b.node("dense", n, [(2, 2)])) for n in inner]
-            )
+            b.node("net", "m", layers=[b.node("block", None, part=b.node("dense", n, [(2, 2)])) for n in inner])
         )
 
     checkpoint = stored_for(blocks("proj", "proj"))
@@ -416,9 +410,7 @@ def test_skipped_objects_are_not_unexpected() -> None:
 def test_include_and_exclude() -> None:
     checkpoint = stored_for(sequential("enc", "dec", "head"))
     tree = sequential("enc", "dec", "other", shape=(2, 2))
-    assert went(keras_paths.match(checkpoint, tree, include="enc/*").check(STRICT)) == {
-        "enc": "layers/dense/vars/0"
-    }
+    assert went(keras_paths.match(checkpoint, tree, include="enc/*").check(STRICT)) == {"enc": "layers/dense/vars/0"}
     assert set(went(keras_paths.match(checkpoint, tree, exclude=["other"]).check(STRICT))) == {"enc", "dec"}
     assert set(went(keras_paths.match(checkpoint, tree, exclude="layers/dense_1").check(STRICT))) == {
         "enc",
@@ -455,9 +447,7 @@ def test_by_name_finds_objects_wherever_they_hang() -> None:
 def test_by_name_tells_namesakes_in_different_models_apart() -> None:
     def nested(*order: str) -> Tree:
         b = Build()
-        models = [
-            b.node("functional", n, kind="Functional", layers=[b.node("dense", "d", [(2, 2)])]) for n in order
-        ]
+        models = [b.node("functional", n, kind="Functional", layers=[b.node("dense", "d", [(2, 2)])]) for n in order]
         return b.tree(b.node("functional", "m", kind="Functional", layers=models))
 
     tree = nested("q", "k")

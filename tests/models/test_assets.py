@@ -44,7 +44,11 @@ def node(layer: Layer) -> Node:
 
 def test_a_layer_gets_its_own_files_and_nothing_remains() -> None:
     a, b = Layer(), Layer()
-    files = {"layers/a/vocabulary.txt": b"x\ny", "layers/a/sub/more": b"z" * 3_000_000, "layers/ab/vocabulary.txt": b"q"}
+    files = {
+        "layers/a/vocabulary.txt": b"x\ny",
+        "layers/a/sub/more": b"z" * 3_000_000,
+        "layers/ab/vocabulary.txt": b"q",
+    }
     assets.load(stored(files), [(node(a), "layers/a"), (node(b), "layers/ab")])
     assert a.files == {"vocabulary.txt": b"x\ny", "sub/more": b"z" * 3_000_000}
     assert b.files == {"vocabulary.txt": b"q"}
@@ -64,7 +68,9 @@ def test_a_layer_without_files_gets_none_as_in_keras() -> None:
     assert layer.folder is None
 
 
-@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/x", "a//b", ".", "a\\..\\b", "C:evil", "a/nul\0", "dot."])
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "/etc/x", "a//b", ".", "a\\..\\b", "C:evil", "a/nul\0", "dot."]
+)
 def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
     with pytest.raises(UnsafeError, match="asset name"):
         assets.load(stored({"layers/a/" + name: b"x"}), [(node(Layer()), "layers/a")])

@@ -222,9 +222,7 @@ def test_gadget_is_refused(gadget: str, place: Any, no_import: None) -> None:
     assert len(str(caught.value)) < 2000 and str(caught.value).isprintable()
     assert not TOUCHED and "antigravity" not in sys.modules
     assert not {
-        m
-        for m in set(sys.modules) - before
-        if not m.startswith(("keras", "kio", "jax", "torch", "tensorflow"))
+        m for m in set(sys.modules) - before if not m.startswith(("keras", "kio", "jax", "torch", "tensorflow"))
     }
     assert serialization_lib._retrieve_class_or_fn is not allowlist._retrieve
     if "lambda" in gadget or gadget in ("TFSMLayer", "TorchModuleWrapper"):
@@ -289,9 +287,7 @@ def doubled(x: Any) -> Any:
 
 
 def custom() -> dict[str, Any]:
-    model = keras.Sequential(
-        [keras.Input((4,)), Doubling(name="mine"), keras.layers.Dense(2, activation=doubled)]
-    )
+    model = keras.Sequential([keras.Input((4,)), Doubling(name="mine"), keras.layers.Dense(2, activation=doubled)])
     made: dict[str, Any] = json.loads(json.dumps(serialization_lib.serialize_keras_object(model)))
     return made
 

@@ -35,9 +35,7 @@ def cases() -> Iterator[Any]:
     for path in sorted(KERAS3.glob("*/*/expected.json")):
         for name in json.loads(path.read_text())["files"]:
             if not name.startswith("npz"):
-                yield pytest.param(
-                    path.parent, name, id=f"{path.parent.parent.name}-{path.parent.name}-{name}"
-                )
+                yield pytest.param(path.parent, name, id=f"{path.parent.parent.name}-{path.parent.name}-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +61,10 @@ def model_of(table: Any, name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             keras.utils.clear_session()
-            model, inputs = case.build()
+            try:
+                model, inputs = case.build()
+            except ImportError as e:
+                pytest.skip(f"the model needs more than Keras: {e}")
             if not model.built:
                 model(inputs)
         _models[name] = model
@@ -86,8 +87,7 @@ def test_plan(table: Any, folder: Path, name: str) -> None:
     with kio.open(folder / name) as checkpoint:
         plan = load.plan(model, checkpoint)
     truth = [
-        {tensor.partition("!")[2] for tensor in record["stored"].get(name, ())}
-        for record in expected["variables"]
+        {tensor.partition("!")[2] for tensor in record["stored"].get(name, ())} for record in expected["variables"]
     ]
     if len(truth) != len(variables) or folder.name in NOT_THERE:
         # The layers of this Keras have other variables than the writer's.

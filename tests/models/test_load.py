@@ -55,14 +55,10 @@ def zeroed(model: Any) -> Any:
 
 
 def stack(*names: str | None, units: int = 3, **kwargs: Any) -> Any:
-    return keras.Sequential(
-        [keras.Input((3,)), *(layers.Dense(units, name=n, **kwargs) for n in names)], name="stack"
-    )
+    return keras.Sequential([keras.Input((3,)), *(layers.Dense(units, name=n, **kwargs) for n in names)], name="stack")
 
 
-def untouched(
-    model: Any, attempt: Callable[[], Any], error: Any = MatchError, match: str | None = None
-) -> None:
+def untouched(model: Any, attempt: Callable[[], Any], error: Any = MatchError, match: str | None = None) -> None:
     before = values(model)
     with pytest.raises(error, match=match):
         attempt()
@@ -78,9 +74,7 @@ def test_grown_models_load_what_stock_keras_wrote(seed: int, tmp_path: Path) -> 
     model = graphs.grown(seed)
     path = saved(model, tmp_path / "m.weights.h5")
     wanted = values(model)
-    if len(keras_paths.names(keras3.tree(model), graphs.own_rule())) < sum(
-        1 for _ in keras3.tree(model).leaves
-    ):
+    if len(keras_paths.names(keras3.tree(model), graphs.own_rule())) < sum(1 for _ in keras3.tree(model).leaves):
         # This Keras does not write layers in lists in lists.
         untouched(model, lambda: kio.load_weights(model, path), match="missing")
         return
@@ -136,9 +130,7 @@ def test_an_optimizer_in_an_optimizer_is_stored_twice_and_read_once(tmp_path: Pa
     model = trained(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()))
     path = saved(model, tmp_path / "m.weights.h5")
     wanted = values(model)
-    if len(keras_paths.names(keras3.tree(model), graphs.own_rule())) < sum(
-        1 for _ in keras3.tree(model).leaves
-    ):
+    if len(keras_paths.names(keras3.tree(model), graphs.own_rule())) < sum(1 for _ in keras3.tree(model).leaves):
         # This Keras does not write layers in lists in lists.
         untouched(model, lambda: kio.load_weights(model, path), match="missing")
         return
@@ -202,9 +194,7 @@ def test_swapped_layers_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_misfit_leaves_the_layers_before_it_alone(tmp_path: Path) -> None:
-    path = saved(
-        keras.Sequential([keras.Input((3,)), layers.Dense(3), layers.Dense(4)]), tmp_path / "m.weights.h5"
-    )
+    path = saved(keras.Sequential([keras.Input((3,)), layers.Dense(3), layers.Dense(4)]), tmp_path / "m.weights.h5")
     model = keras.Sequential([keras.Input((3,)), layers.Dense(3), layers.Dense(5)])
     untouched(model, lambda: kio.load_weights(model, path), match=r"expected shape \[3, 5\], found \[3, 4\]")
     first = values(model)[0]

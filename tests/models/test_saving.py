@@ -21,7 +21,7 @@ ARCHIVE, WEIGHTS = FOLDER / "model.keras", FOLDER / "model.weights.h5"
 def blank():
     model = keras.models.clone_model(keras.saving.load_model(ARCHIVE, compile=False))
     for w in model.weights:
-        w.assign(keras.ops.zeros_like(w))
+        w.assign(np.zeros(w.shape, w.dtype))
     return model
 
 
