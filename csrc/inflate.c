@@ -88,38 +88,35 @@ struct decoder {
 
 /* ------------------------------------------------------------------------ codes */
 
-/* An entry without its codeword: what each symbol stands for (RFC 1951, 3.2.5). */
-static entry litlen_symbol(unsigned symbol)
-{
-	static const entry lengths[] = {
-		BASE(3, 0), BASE(4, 0), BASE(5, 0), BASE(6, 0), BASE(7, 0), BASE(8, 0),
-		BASE(9, 0), BASE(10, 0), BASE(11, 1), BASE(13, 1), BASE(15, 1), BASE(17, 1),
-		BASE(19, 2), BASE(23, 2), BASE(27, 2), BASE(31, 2), BASE(35, 3), BASE(43, 3),
-		BASE(51, 3), BASE(59, 3), BASE(67, 4), BASE(83, 4), BASE(99, 4), BASE(115, 4),
-		BASE(131, 5), BASE(163, 5), BASE(195, 5), BASE(227, 5), BASE(258, 0),
-		INVALID, INVALID
-	};
+/* What each symbol stands for (RFC 1951, 3.2.5): entries without their codewords. */
+#define LITERALS4(n) ONE_LITERAL(n), ONE_LITERAL(n + 1), ONE_LITERAL(n + 2), ONE_LITERAL(n + 3)
+#define LITERALS16(n) LITERALS4(n), LITERALS4(n + 4), LITERALS4(n + 8), LITERALS4(n + 12)
+#define LITERALS64(n) LITERALS16(n), LITERALS16(n + 16), LITERALS16(n + 32), LITERALS16(n + 48)
 
-	if (symbol < 256)
-		return ONE_LITERAL(symbol);
-	return symbol == 256 ? END_OF_BLOCK : lengths[symbol - 257];
-}
+static const entry litlen_symbols[NLITLEN] = {
+	LITERALS64(0), LITERALS64(64), LITERALS64(128), LITERALS64(192),
+	END_OF_BLOCK,
+	BASE(3, 0), BASE(4, 0), BASE(5, 0), BASE(6, 0), BASE(7, 0), BASE(8, 0), BASE(9, 0),
+	BASE(10, 0), BASE(11, 1), BASE(13, 1), BASE(15, 1), BASE(17, 1), BASE(19, 2), BASE(23, 2),
+	BASE(27, 2), BASE(31, 2), BASE(35, 3), BASE(43, 3), BASE(51, 3), BASE(59, 3), BASE(67, 4),
+	BASE(83, 4), BASE(99, 4), BASE(115, 4), BASE(131, 5), BASE(163, 5), BASE(195, 5),
+	BASE(227, 5), BASE(258, 0), INVALID, INVALID
+};
 
-static entry dist_symbol(unsigned symbol)
-{
-	static const entry distances[] = {
-		BASE(1, 0), BASE(2, 0), BASE(3, 0), BASE(4, 0), BASE(5, 1), BASE(7, 1),
-		BASE(9, 2), BASE(13, 2), BASE(17, 3), BASE(25, 3), BASE(33, 4), BASE(49, 4),
-		BASE(65, 5), BASE(97, 5), BASE(129, 6), BASE(193, 6), BASE(257, 7), BASE(385, 7),
-		BASE(513, 8), BASE(769, 8), BASE(1025, 9), BASE(1537, 9), BASE(2049, 10),
-		BASE(3073, 10), BASE(4097, 11), BASE(6145, 11), BASE(8193, 12), BASE(12289, 12),
-		BASE(16385, 13), BASE(24577, 13), INVALID, INVALID
-	};
+static const entry dist_symbols[NDIST] = {
+	BASE(1, 0), BASE(2, 0), BASE(3, 0), BASE(4, 0), BASE(5, 1), BASE(7, 1), BASE(9, 2),
+	BASE(13, 2), BASE(17, 3), BASE(25, 3), BASE(33, 4), BASE(49, 4), BASE(65, 5), BASE(97, 5),
+	BASE(129, 6), BASE(193, 6), BASE(257, 7), BASE(385, 7), BASE(513, 8), BASE(769, 8),
+	BASE(1025, 9), BASE(1537, 9), BASE(2049, 10), BASE(3073, 10), BASE(4097, 11),
+	BASE(6145, 11), BASE(8193, 12), BASE(12289, 12), BASE(16385, 13), BASE(24577, 13),
+	INVALID, INVALID
+};
 
-	return distances[symbol];
-}
-
-static entry precode_symbol(unsigned symbol) { return (entry)symbol << 16; }
+static const entry precode_symbols[NPRECODE] = {
+	BASE(0, 0), BASE(1, 0), BASE(2, 0), BASE(3, 0), BASE(4, 0), BASE(5, 0), BASE(6, 0),
+	BASE(7, 0), BASE(8, 0), BASE(9, 0), BASE(10, 0), BASE(11, 0), BASE(12, 0), BASE(13, 0),
+	BASE(14, 0), BASE(15, 0), BASE(16, 0), BASE(17, 0), BASE(18, 0)
+};
 
 /* Adds a codeword of n bits to a symbol's entry. */
 KIO_INLINE entry with_codeword(entry symbol, unsigned n)
@@ -151,7 +148,7 @@ KIO_INLINE unsigned next_reversed(unsigned codeword, unsigned n)
  * then invalid; and a distance code may be empty if no match follows.
  */
 static int build(struct decoder *d, entry *table, unsigned table_bits, unsigned nentries,
-		 const uint8_t *lengths, unsigned nsymbols, entry (*symbol)(unsigned), int loose)
+		 const uint8_t *lengths, unsigned nsymbols, const entry *symbols, int loose)
 {
 	unsigned ncodes[MAX_CODEWORD + 1] = { 0 }, first[MAX_CODEWORD + 2];
 	unsigned n, i, nused, longest = MAX_CODEWORD, codeword = 0, filled;
@@ -187,7 +184,7 @@ static int build(struct decoder *d, entry *table, unsigned table_bits, unsigned 
 
 	if (room > 0) { /* the single codeword is 0 */
 		for (i = 0; i < 1u << table_bits; i += 2)
-			table[i] = with_codeword(symbol(d->sorted[0]), 1);
+			table[i] = with_codeword(symbols[d->sorted[0]], 1);
 		return 1;
 	}
 
@@ -203,7 +200,7 @@ static int build(struct decoder *d, entry *table, unsigned table_bits, unsigned 
 			memcpy(table + filled, table, filled * sizeof(*table));
 		filled *= 2;
 		for (unsigned left = ncodes[n]; left > 0; left--, i++) {
-			table[codeword] = with_codeword(symbol(d->sorted[i]), n);
+			table[codeword] = with_codeword(symbols[d->sorted[i]], n);
 			codeword = next_reversed(codeword, n);
 		}
 	}
@@ -236,7 +233,7 @@ static int build(struct decoder *d, entry *table, unsigned table_bits, unsigned 
 					table[prefix] = SUBTABLE | EXCEPTION | (entry)start << 16 |
 							bits << 8 | table_bits;
 				}
-				e = with_codeword(symbol(d->sorted[i]), n - table_bits);
+				e = with_codeword(symbols[d->sorted[i]], n - table_bits);
 				for (unsigned k = codeword >> table_bits; k < 1u << bits;
 				     k += 1u << (n - table_bits))
 					table[start + k] = e;
@@ -363,8 +360,8 @@ static void fixed_codes(struct decoder *d)
 	memset(d->lengths + 256, 7, 24);
 	memset(d->lengths + 280, 8, 8);
 	memset(d->lengths + NLITLEN, 5, NDIST);
-	build(d, d->litlen, LITLEN_BITS, LITLEN_ENTRIES, d->lengths, NLITLEN, litlen_symbol, 0);
-	build(d, d->dist, DIST_BITS, DIST_ENTRIES, d->lengths + NLITLEN, NDIST, dist_symbol, 0);
+	build(d, d->litlen, LITLEN_BITS, LITLEN_ENTRIES, d->lengths, NLITLEN, litlen_symbols, 0);
+	build(d, d->dist, DIST_BITS, DIST_ENTRIES, d->lengths + NLITLEN, NDIST, dist_symbols, 0);
 	d->fixed = 1;
 }
 
@@ -392,7 +389,7 @@ static enum kio_status dynamic_codes(struct decoder *d)
 		small[order[i]] = d->hold & 7;
 		consume(d, 3);
 	}
-	if (!build(d, d->precode, PRECODE_BITS, PRECODE_ENTRIES, small, NPRECODE, precode_symbol, 0))
+	if (!build(d, d->precode, PRECODE_BITS, PRECODE_ENTRIES, small, NPRECODE, precode_symbols, 0))
 		return KIO_CORRUPT;
 
 	for (i = 0; i < hlit + hdist;) {
@@ -431,8 +428,8 @@ static enum kio_status dynamic_codes(struct decoder *d)
 	/* A run beyond the last symbol; a block that could not end. */
 	if (i > hlit + hdist || d->lengths[256] == 0)
 		return KIO_CORRUPT;
-	if (!build(d, d->dist, DIST_BITS, DIST_ENTRIES, d->lengths + hlit, hdist, dist_symbol, 1) ||
-	    !build(d, d->litlen, LITLEN_BITS, LITLEN_ENTRIES, d->lengths, hlit, litlen_symbol, 1))
+	if (!build(d, d->dist, DIST_BITS, DIST_ENTRIES, d->lengths + hlit, hdist, dist_symbols, 1) ||
+	    !build(d, d->litlen, LITLEN_BITS, LITLEN_ENTRIES, d->lengths, hlit, litlen_symbols, 1))
 		return KIO_CORRUPT;
 	/* It costs as much as some thousand symbols, so not for the last few. */
 	if (d->out_end - d->out > 8192 && packs_well(d->lengths))

@@ -62,7 +62,7 @@ def load_weights(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Callable[[str], str] | Mapping[str, str] | None = None,
-    verify: bool | None = None,
+    verify: bool = True,
     threads: int | None = None,
     limits: Limits | None = None,
 ) -> LoadReport:
@@ -80,8 +80,8 @@ def load_weights(
         include, exclude: Glob patterns over variable paths (``"encoder/*"``): load only
             these, or all but these.
         rename: Maps a key of the model to the key in the file.
-        verify: True checks every checksum of the file, False none but those of single
-            chunks, None those that come almost free with what is read.
+        verify: Check the checksums of all archive members that are read from; False checks
+            those of single chunks only.
         threads: Threads that read; None for a good number.
         limits: As for ``kio.open``.
 
@@ -122,7 +122,7 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
     *,
-    verify: bool | None = None,
+    verify: bool = True,
     threads: int | None = None,
     limits: Limits | None = None,
 ) -> Any:
@@ -288,8 +288,11 @@ def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
             continue
         for extent in tensor.extents[:1]:
             names = [name for name, _ in extent.codecs]
-            kinds.update({"fletcher32": "fletcher32 of chunks", "deflate": "Adler-32 of chunks"}[name]
-                         for name in names if name in ("fletcher32", "deflate"))
+            kinds.update(
+                {"fletcher32": "fletcher32 of chunks", "deflate": "Adler-32 of chunks"}[name]
+                for name in names
+                if name in ("fletcher32", "deflate")
+            )
     return tuple(sorted(kinds))
 
 
@@ -301,8 +304,11 @@ def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
             transfer.check([tensor], threads=threads, verify=False)
         except FormatError as e:
             found[str(e)] = None
-    regions = {id(t.source.checked): t for t in checkpoint.values()
-               if t.source is not None and t.source.checked is not None}
+    regions = {
+        id(t.source.checked): t
+        for t in checkpoint.values()
+        if t.source is not None and t.source.checked is not None
+    }
     for tensor in regions.values():
         try:
             transfer.check([tensor], threads=threads, verify=True)
@@ -366,8 +372,12 @@ def _compare(name: str, a: Tensor, b: Tensor) -> TensorDiff | None:
         gap = np.abs(p[changed].astype("f8") - q[changed].astype("f8"))
     ulp = None
     if kind == "f":
-        ulp = builtins.max(abs(int(i) - int(j)) for i, j in zip(_ordered(m[changed]), _ordered(n[changed]), strict=True))
-    return TensorDiff(name, "values", nelems=int(changed.sum()), max_abs=float(np.nanmax(gap, initial=0.0)), max_ulp=ulp)
+        ulp = builtins.max(
+            abs(int(i) - int(j)) for i, j in zip(_ordered(m[changed]), _ordered(n[changed]), strict=True)
+        )
+    return TensorDiff(
+        name, "values", nelems=int(changed.sum()), max_abs=float(np.nanmax(gap, initial=0.0)), max_ulp=ulp
+    )
 
 
 def _ordered(bits: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -44,7 +44,7 @@ class Members(Protocol):
 
     @property
     def name(self) -> str: ...
-    def __contains__(self, name: object) -> bool: ...
+    def __contains__(self, name: object, /) -> bool: ...
     def nbytes_of(self, name: str) -> int: ...
     def under(self, prefix: str) -> list[str]: ...
     def source(self, name: str) -> Source: ...
@@ -227,9 +227,7 @@ class Checkpoint(Mapping[str, Tensor]):
             tensor = self[name]
             wanted.setdefault(id(tensor), (tensor, []))[1].append(name)
         tensors = [tensor for tensor, _ in wanted.values()]
-        for tensor, array in transfer.stream(
-            tensors, budget=nbytes_of(budget), threads=threads, verify=verify
-        ):
+        for tensor, array in transfer.stream(tensors, budget=nbytes_of(budget), threads=threads, verify=verify):
             for name in wanted[id(tensor)][1]:
                 yield name, array
 

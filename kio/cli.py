@@ -37,7 +37,7 @@ def _print(as_json: bool, value: Any, text: str) -> None:
 def ls(args: argparse.Namespace) -> int:
     """List the tensors."""
     with api.open(args.file) as ckpt:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"name": t.name, "dtype": t.dtype_name, "shape": list(t.shape), "nbytes": t.nbytes}
             | ({"problem": t.problem} if t.problem else {})
             for t in ckpt.values()
@@ -92,9 +92,12 @@ def info(args: argparse.Namespace) -> int:
     with api.open(args.file) as ckpt:
         facts = _facts(ckpt)
     shown = {
-        k: size(v) if k.startswith("nbytes")
-        else ", ".join(f"{d} {size(n)}" for d, n in v.items()) if k == "dtypes"
-        else ", ".join(v) if k == "assets"
+        k: size(v)
+        if k.startswith("nbytes")
+        else ", ".join(f"{d} {size(n)}" for d, n in v.items())
+        if k == "dtypes"
+        else ", ".join(v)
+        if k == "assets"
         else v
         for k, v in facts.items()
     }
@@ -139,8 +142,15 @@ def verify(args: argparse.Namespace) -> int:
     """Check structure, bounds and every checksum of files."""
     reports = [api.verify(file) for file in args.files]
     value = [
-        {"file": r.source, "ok": r.ok, "format": r.format, "tensors": r.tensors, "nbytes": r.nbytes,
-         "checksums": list(r.checksums), "problems": r.problems}
+        {
+            "file": r.source,
+            "ok": r.ok,
+            "format": r.format,
+            "tensors": r.tensors,
+            "nbytes": r.nbytes,
+            "checksums": list(r.checksums),
+            "problems": r.problems,
+        }
         for r in reports
     ]
     _print(args.json, value, "\n".join(str(report) for report in reports))
@@ -153,8 +163,18 @@ def diff(args: argparse.Namespace) -> int:
     value = {
         "only_a": report.only_a,
         "only_b": report.only_b,
-        "different": [{"name": d.name, "what": d.what, "a": d.a, "b": d.b, "nelems": d.nelems,
-                       "max_abs": d.max_abs, "max_ulp": d.max_ulp} for d in report.different],
+        "different": [
+            {
+                "name": d.name,
+                "what": d.what,
+                "a": d.a,
+                "b": d.b,
+                "nelems": d.nelems,
+                "max_abs": d.max_abs,
+                "max_ulp": d.max_ulp,
+            }
+            for d in report.different
+        ],
         "equal": report.equal,
     }
     _print(args.json, value, str(report))

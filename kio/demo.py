@@ -51,7 +51,11 @@ def _models(keras: Any) -> dict[str, Callable[[], Any]]:
 
     def wide() -> Any:
         return keras.Sequential(
-            [keras.Input((1024,)), *[layers.Dense(1024, activation="relu") for _ in range(12)], layers.Dense(10)]
+            [
+                keras.Input((1024,)),
+                *[layers.Dense(1024, activation="relu") for _ in range(12)],
+                layers.Dense(10),
+            ]
         )
 
     def deep() -> Any:
@@ -115,8 +119,10 @@ def table(rows: list[Row]) -> str:
 def main() -> int:
     """Run the demo and print its table; 0 if everything kio loaded was equal to stock."""
     keras = _keras()
-    print(f"Keras {keras.version()} on {keras.backend.backend()}, Python {sys.version.split()[0]}; "
-          f"median of {REPEATS}, both in this process, files in the page cache\n")
+    print(
+        f"Keras {keras.version()} on {keras.backend.backend()}, Python {sys.version.split()[0]}; "
+        f"median of {REPEATS}, both in this process, files in the page cache\n"
+    )
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="kio-demo-") as folder:
         for name, build in _models(keras).items():

@@ -67,13 +67,14 @@ def numpy_dtype(name: str, big_endian: bool = False) -> np.dtype[Any]:
     """
     row = BY_NAME[name]
     if row.numpy is not None:
-        dtype = np.dtype(row.numpy)
+        dtype: np.dtype[Any] = np.dtype(row.numpy)
         return dtype.newbyteorder(">") if big_endian else dtype.newbyteorder("<")
     try:
         import ml_dtypes
     except ImportError:
         return np.dtype(f"V{row.itemsize}")
-    return np.dtype(getattr(ml_dtypes, name))
+    found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return found
 
 
 def name_of(dtype: Any) -> str:

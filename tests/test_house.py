@@ -178,9 +178,7 @@ def test_11_every_limit_is_in_limits_and_every_refusal_names_one():
                 continue
             call = text[match.end() : match.end() + 700]
             # A call that names its field by a variable is one whose variable comes from a list of fields.
-            assert fields & set(re.findall(r"\w+", call)) or "field=field" in call, (
-                f"{shown(path)}: {call[:120]}"
-            )
+            assert fields & set(re.findall(r"\w+", call)) or "field=field" in call, f"{shown(path)}: {call[:120]}"
     assert used == fields, f"not enforced anywhere: {sorted(fields - used)}"
     documented = set(re.findall(r"^        (\w+): ", (KIO / "limits.py").read_text(encoding="utf-8"), re.M))
     assert documented == fields
@@ -221,9 +219,7 @@ IN_KIO |= {"raw", "containers", "formats", "mapping", "models"}
 
 def test_12_the_top_level_holds_what_it_may():
     ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
-    names = {
-        path.name for path in ROOT.iterdir() if not any(fnmatch(path.name, pattern) for pattern in ignored)
-    }
+    names = {path.name for path in ROOT.iterdir() if not any(fnmatch(path.name, pattern) for pattern in ignored)}
     assert names - TOP - {".git", "PKG-INFO", "setup.cfg"} == set()
     assert {path.name for path in KIO.iterdir()} - IN_KIO - {"__pycache__"} == set()
 

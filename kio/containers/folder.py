@@ -12,6 +12,7 @@ import io
 import os
 import re
 import stat
+from functools import cached_property
 
 from kio.errors import CorruptError, LimitError, UnsupportedError
 from kio.limits import DEFAULT, Limits
@@ -29,23 +30,29 @@ class Folder:
 
     Attributes:
         name: Its path.
-        names: Names of what it directly holds, sorted.
     """
 
     def __init__(self, path: str | os.PathLike[str], limits: Limits = DEFAULT) -> None:
-        """Args: path: the directory; limits: ``members`` bounds what it lists.
-
-        Raises:
-            OSError: as the system reports it.
-        """
+        """Args: path: the directory; limits: ``members`` bounds what is listed."""
         self.name = os.fsdecode(path)
         self.limits = limits
-        self.names = self._list("")
-        self._entries = frozenset(self.names)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of all that is directly in the folder, sorted.
+
+        Raises:
+            LimitError: for more than ``limits.members``.
+        """
+        return self._list("")
 
     def __contains__(self, name: object) -> bool:
         """Whether a file of that plain name lies directly in the folder."""
-        return name in self._entries and stat.S_ISREG(os.stat(os.path.join(self.name, str(name))).st_mode)
+        try:
+            return stat.S_ISREG(os.stat(os.path.join(self.name, str(name))).st_mode)
+        except OSError:
+            # A link to nowhere is there, and opening it says what is wrong.
+            return os.path.islink(os.path.join(self.name, str(name)))
 
     def nbytes_of(self, name: str) -> int:
         """Size of a file."""
@@ -56,7 +63,7 @@ class Folder:
     def under(self, prefix: str) -> list[str]:
         """Names of all files below the folder ``prefix`` (ending in ``/``), sorted."""
         first = prefix.removesuffix("/")
-        if first not in self._entries or not os.path.isdir(os.path.join(self.name, first)):
+        if os.path.islink(os.path.join(self.name, first)) or not os.path.isdir(os.path.join(self.name, first)):
             return []
         found, todo = [], [prefix]
         while todo:
@@ -89,17 +96,13 @@ class Folder:
         where = os.path.join(self.name, name)
         parts = name.split("/")
         if any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts) or name[1:2] == ":":
-            raise CorruptError(
-                f"file name: expected a plain relative path, found {name[:80]!r}", source=self.name
-            )
+            raise CorruptError(f"file name: expected a plain relative path, found {name[:80]!r}", source=self.name)
         fd = self._open_anchored(parts, where) if _ANCHORED else self._open_checked(parts, where)
         # Closes fd on every path out; Source keeps a duplicate.
         with io.FileIO(where, opener=lambda *_: fd) as file:
             mode = os.fstat(fd).st_mode
             if not stat.S_ISREG(mode):
-                raise UnsupportedError(
-                    f"file kind: expected a regular file, found mode {mode:#o}", source=where
-                )
+                raise UnsupportedError(f"file kind: expected a regular file, found mode {mode:#o}", source=where)
             return Source.of_file(file)
 
     def read(self, name: str, nbytes_max: int) -> bytes:
@@ -112,8 +115,7 @@ class Folder:
         try:
             if source.nbytes > nbytes_max:
                 raise LimitError(
-                    f"file size: expected at most {nbytes_max} bytes (limits.config_bytes), found "
-                    f"{source.nbytes}",
+                    f"file size: expected at most {nbytes_max} bytes (limits.config_bytes), found {source.nbytes}",
                     source=source.name,
                     field="config_bytes",
                 )
@@ -149,9 +151,7 @@ class Folder:
             blob = _blob_of(os.readlink(parts[-1], dir_fd=folders[-1]), len(parts), where)
             return os.open(blob, _FLAGS | os.O_NOFOLLOW, dir_fd=folders[-1])
         except NotADirectoryError:
-            raise UnsupportedError(
-                "file kind: expected a folder, found a link or a file", source=where
-            ) from None
+            raise UnsupportedError("file kind: expected a folder, found a link or a file", source=where) from None
         finally:
             for folder in folders:
                 os.close(folder)

@@ -52,9 +52,7 @@ def open(source: Source, name: str, limits: Limits = DEFAULT) -> Tensor:
     """
     head = source.read(0, min(_FIRST_READ, source.nbytes))
     if head[:6] != MAGIC:
-        raise CorruptError(
-            f"npy signature: expected {MAGIC!r}, found {head[:6]!r}", source=source.name, offset=0
-        )
+        raise CorruptError(f"npy signature: expected {MAGIC!r}, found {head[:6]!r}", source=source.name, offset=0)
     if head[6:8] not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
         raise UnsupportedError(
             f"npy version: expected 1.0 to 3.0, found {list(head[6:8])}", source=source.name, offset=6
@@ -80,8 +78,7 @@ def parse_header(text: bytes, source: Source, payload: int, name: str, limits: L
     descr, order, shape_text = (found.get(key, "") for key in ("descr", "fortran_order", "shape"))
     if b"'descr': [" in text[:64] or descr[1:-1].endswith("O"):
         raise UnsupportedError(
-            "npy element type: expected numbers, found records or pickled Python objects, "
-            "which kio never loads",
+            "npy element type: expected numbers, found records or pickled Python objects, which kio never loads",
             source=source.name,
             tensor=name,
             offset=0,

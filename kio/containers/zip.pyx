@@ -18,7 +18,7 @@ Spec: PKWARE APPNOTE 6.3.10, sections 4.3 (records), 4.4 (fields), 4.5.3 (zip64)
 from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from kio.limits import DEFAULT
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kio.raw cimport cursor, kernels
 from kio.raw.cursor cimport Cursor
@@ -33,6 +33,7 @@ cdef enum:
     COMMENT_NBYTES_MAX = 0xFFFF
     VERIFY_NBYTES = 1 << 20
 
+    VERSION_MAX = 63             # the newest there is, 6.3
     STORED = 0
     DEFLATED = 8
 
@@ -253,8 +254,6 @@ def open(Source source, limits=DEFAULT):
     return _Reader(source, limits).archive()
 
 
-
-
 cdef class _Reader:
     """What one pass over an archive needs to know."""
     cdef Source source
@@ -382,8 +381,8 @@ cdef class _Reader:
         for _ in range(self.count):
             c = cursor.span(self.image, at, min(<uint64_t>ENTRY_NBYTES, self.directory_end - at))
             cursor.expect(&c, b"PK\x01\x02", 4)
-            cursor.skip(&c, 4)      # version made by, version needed to extract
-            flags, method = cursor.u16(&c), cursor.u16(&c)
+            cursor.skip(&c, 2)      # version made by
+            version, flags, method = cursor.u16(&c) & 0xFF, cursor.u16(&c), cursor.u16(&c)
             when, crc = cursor.u32(&c), cursor.u32(&c)
             nbytes_stored, nbytes = cursor.u32(&c), cursor.u32(&c)
             name_nbytes, extra_nbytes, comment_nbytes = cursor.u16(&c), cursor.u16(&c), cursor.u16(&c)
@@ -401,7 +400,7 @@ cdef class _Reader:
                 extra, [nbytes, nbytes_stored, offset, disk],
                 [0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFF], at)
             name = self.name_of(raw, flags, at)
-            self.vet(name, flags, method, nbytes, nbytes_stored, attributes >> 28, disk, at)
+            self.vet(name, version, flags, method, nbytes, nbytes_stored, attributes >> 28, disk, at)
             if name in names:
                 raise self.corrupt(f"member {name!r}: expected it once, found it twice", at, "file name")
             names.add(name)
@@ -544,7 +543,8 @@ cdef class _Reader:
         except UnicodeDecodeError:
             raise self.corrupt(f"member name: expected UTF-8, found {raw[:80]!r}", at, "file name") from None
 
-    cdef int vet(self, str name, flags, method, nbytes, nbytes_stored, kind, disk, uint64_t at) except -1:
+    cdef int vet(self, str name, version, flags, method, nbytes, nbytes_stored, kind, disk,
+                 uint64_t at) except -1:
         """Refuse a member whose name or kind could mean different things to two readers."""
         parts = name.removesuffix("/").split("/")
         if "\0" in name or "\\" in name or name[1:2] == ":" or \
@@ -554,6 +554,8 @@ cdef class _Reader:
         trouble = None
         if flags & FLAG_ENCRYPTED:
             trouble = "it is encrypted"
+        elif version > VERSION_MAX:
+            trouble = f"version {version // 10}.{version % 10} of the format"
         elif flags & ~FLAGS_KNOWN:
             trouble = f"general purpose flags {flags & ~FLAGS_KNOWN:#06x}"
         elif method not in (STORED, DEFLATED):

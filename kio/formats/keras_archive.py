@@ -12,13 +12,14 @@ hub have.  A third party may have deflated the members of a zip.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from kio.checkpoint import Assets, Checkpoint, Members
 from kio.containers import json_text
 from kio.errors import CorruptError
 from kio.formats import keras_shards, keras_weights, npz
 from kio.formats.format import Format
+from kio.formats.keras_weights import Weights
 from kio.formats.probe import Probe
 
 # In the order in which Keras looks for them.
@@ -30,9 +31,7 @@ def claims(probe: Probe) -> bool:
     if members is None:
         return False
     # A folder with nothing but a config.json could be anybody's.
-    return any(name in members for name in WEIGHTS) or (
-        "config.json" in members and probe.archive is not None
-    )
+    return any(name in members for name in WEIGHTS) or ("config.json" in members and probe.archive is not None)
 
 
 def open(probe: Probe) -> Checkpoint:
@@ -49,30 +48,20 @@ def open(probe: Probe) -> Checkpoint:
     limits, where = probe.limits, members.name
     config, metadata = None, {}
     if "config.json" in members:
-        config = json_text.parse_text(
-            members.read("config.json", limits.config_bytes), f"{where}!config.json", limits
-        )
+        config = json_text.parse_text(members.read("config.json", limits.config_bytes), f"{where}!config.json", limits)
     if "metadata.json" in members:
         name = f"{where}!metadata.json"
         metadata = json_text.parse(members.read("metadata.json", limits.config_bytes), name, limits)
         if not isinstance(metadata, dict):
             raise CorruptError(f"metadata: expected an object, found {str(metadata)[:80]}", source=name)
-    found = _read_weights(probe, members)
-    return Checkpoint(
-        found.pop("tensors"),
-        format="keras_archive",
-        name=probe.name,
-        source=probe.source,
-        config=config,
-        metadata={**found.pop("metadata"), **metadata},
-        assets=Assets(members),
-        closing=(*found.pop("closing"), *probe.closing),
-        **found,
-    )
+    weights = _read_weights(probe, members)
+    # What kio found out comes last: a file cannot hide it.
+    metadata = {**metadata, **weights.metadata}
+    return weights.checkpoint(probe, "keras_archive", config=config, metadata=metadata, assets=Assets(members))
 
 
-def _read_weights(probe: Probe, members: Members) -> dict[str, Any]:
-    """Arguments of Checkpoint that the weights decide."""
+def _read_weights(probe: Probe, members: Members) -> Weights:
+    """The weights among the members, by content."""
     member = next((name for name in WEIGHTS if name in members), None)
     if member is None:
         raise CorruptError(
@@ -81,41 +70,26 @@ def _read_weights(probe: Probe, members: Members) -> dict[str, Any]:
             hint="the save was interrupted, or this is not a Keras model",
         )
     source = members.source(member)
-    inner = Probe(source, probe.limits)
-    closing = [source] if probe.folder is not None else []
     try:
-        inner.look()
-        if inner.hdf5 is not None:
-            weights = keras_weights.read_weights(inner.hdf5, "", inner.name)
-            return {
-                "tensors": weights.tensors,
-                "layout": weights.layout,
-                "metadata": weights.metadata,
-                "names_of": weights.names_of,
-                "attributes": weights.attributes,
-                "closing": closing,
-            }
-        if keras_shards.is_map(inner.json):
-            shards = keras_shards.read_shards(inner.json, members, inner.name, probe.limits)
-            return {
-                "tensors": shards.tensors,
-                "layout": shards.layout,
-                "metadata": shards.metadata,
-                "names_of": shards.names_of,
-                "attributes": shards.attributes,
-                "closing": [*closing, *(shards.sources if probe.folder is not None else ())],
-            }
-        # Keras also wrote npz into a folder's model.weights.h5.
-        if inner.archive is not None and npz.is_npz(inner.archive):
-            tensors = npz.read_arrays(inner.archive, probe.limits)
-            return {"tensors": tensors, "layout": "flat", "metadata": {}, "closing": closing}
-        raise CorruptError(
-            f"weights: expected HDF5, npz or a map of shards, found {inner.described()}", source=inner.name
-        )
+        weights = _weights_of(Probe(source, probe.limits), members)
     except BaseException:
-        for source in closing:
+        if probe.folder is not None:
             source.close()
         raise
+    # Sources of an archive are windows of the one that the probe closes.
+    return replace(weights, sources=(source, *weights.sources) if probe.folder is not None else ())
+
+
+def _weights_of(inner: Probe, members: Members) -> Weights:
+    inner.look()
+    if inner.hdf5 is not None:
+        return keras_weights.read_weights(inner.hdf5, "", inner.name)
+    if keras_shards.is_map(inner.json):
+        return keras_shards.read_shards(inner.json, members, inner.name, inner.limits)
+    # Keras also wrote npz into a folder's model.weights.h5.
+    if inner.archive is not None and npz.is_npz(inner.archive):
+        return Weights(npz.read_arrays(inner.archive, inner.limits), "flat")
+    raise CorruptError(f"weights: expected HDF5, npz or a map of shards, found {inner.described()}", source=inner.name)
 
 
 FORMAT = Format("keras_archive", claims, open)

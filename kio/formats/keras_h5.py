@@ -12,7 +12,6 @@ attributes, never by the name: TensorFlow up to 2.12 wrote such files as ``x.ker
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kio.checkpoint import Checkpoint
@@ -38,27 +37,16 @@ def open(probe: Probe) -> Checkpoint:
     config = metadata.pop("model_config", None)
     if config is not None and len(config) > probe.limits.config_bytes:
         raise LimitError(
-            f"model_config: expected at most limits.config_bytes={probe.limits.config_bytes}, "
-            f"found {len(config)}",
+            f"model_config: expected at most limits.config_bytes={probe.limits.config_bytes}, found {len(config)}",
             source=probe.name,
             field="config_bytes",
         )
     if "model_weights" in file.groups and not probe.group:
-        inner: Mapping[str, Any] = weights.attributes("model_weights")
+        inner = file.attributes("model_weights")
         for key in ("keras_version", "backend"):
-            if key in inner and key not in metadata:
-                metadata[key] = text_of(inner[key])
-    return Checkpoint(
-        weights.tensors,
-        format="keras_h5",
-        layout="h5_layers",
-        name=probe.name,
-        source=probe.source,
-        config=config,
-        metadata=metadata,
-        attributes=weights.attributes,
-        closing=probe.closing,
-    )
+            if key in inner:
+                metadata.setdefault(key, text_of(inner[key]))
+    return weights.checkpoint(probe, "keras_h5", layout="h5_layers", config=config, metadata=metadata)
 
 
 FORMAT = Format("keras_h5", claims, open)

@@ -13,14 +13,13 @@ are read, then as many of the numbered files beside them as ``total_size`` asks 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint, Members
 from kio.containers import hdf5
-from kio.errors import CorruptError, UnsupportedError
+from kio.errors import CorruptError, LimitError, UnsupportedError
 from kio.formats.format import Format
 from kio.formats.keras_weights import Weights, read_weights
 from kio.formats.probe import Probe
@@ -30,25 +29,6 @@ from kio.raw.tensor import Tensor
 
 # A plain file name: nothing that leads to another folder, device or drive.
 _SHARD = re.compile(r"(?P<base>[^./\\:\0-\x1f][^/\\:\0-\x1f]{0,200})_(?P<number>\d{5,9})\.weights\.h5")
-
-
-@dataclass(slots=True)
-class Shards:
-    """Several files of weights as one.
-
-    Attributes:
-        tensors, names_of, attributes, layout: As of ``Weights``, over all shards.
-        metadata: ``shards``, the files in use; ``stale_shards``, files of another save that
-            lie beside them; ``unlisted_tensors``, those whose group the map does not have.
-        sources: To be closed.
-    """
-
-    tensors: dict[str, Tensor]
-    names_of: Callable[[], dict[str, str]]
-    attributes: Callable[[str], Mapping[str, Any]]
-    layout: str
-    metadata: dict[str, Any]
-    sources: list[Source]
 
 
 def is_map(document: Any) -> bool:
@@ -64,14 +44,19 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def read_shards(document: Any, members: Members, source_name: str, limits: Limits) -> Shards:
+def read_shards(document: Any, members: Members, source_name: str, limits: Limits) -> Weights:
     """Read the structure of every shard that belongs to a map.
 
     Args:
         document: The map, as parsed.
         members: What holds the shards.
         source_name: Of the map, for messages.
-        limits: Caps for each shard.
+        limits: Caps for each shard; ``members`` bounds their number.
+
+    Returns:
+        All as one.  Its metadata: ``total_size``; ``shards``, the files in use;
+        ``stale_shards``, files of another save that lie beside them; ``unlisted_tensors``,
+        those whose group the map does not have.
 
     Raises:
         CorruptError: for a shard that is missing, a variable that is in two, a group of the
@@ -90,9 +75,7 @@ def read_shards(document: Any, members: Members, source_name: str, limits: Limit
 class _Reader:
     def __init__(self, document: Any, members: Members, source_name: str, limits: Limits) -> None:
         self.members, self.source_name, self.limits = members, source_name, limits
-        self.weight_map: dict[str, list[str]] = {
-            key: _listed(value) for key, value in document["weight_map"].items()
-        }
+        self.weight_map: dict[str, list[str]] = {key: _listed(value) for key, value in document["weight_map"].items()}
         metadata = document.get("metadata")
         self.total = metadata.get("total_size") if isinstance(metadata, dict) else None
         self.sources: list[Source] = []
@@ -103,7 +86,7 @@ class _Reader:
     def corrupt(self, what: str, hint: str | None = None) -> CorruptError:
         return CorruptError(what, source=self.source_name, hint=hint)
 
-    def shards(self) -> Shards:
+    def shards(self) -> Weights:
         listed = self.listed()
         for name in listed:
             if name not in self.members:
@@ -123,7 +106,7 @@ class _Reader:
             metadata["unlisted_tensors"] = unlisted
         layouts = {weights.layout for weights in self.weights.values()}
         layout = "keras_paths" if "keras_paths" in layouts or not layouts else "flat"
-        return Shards(self.tensors, self.names_of, self.attributes, layout, metadata, self.sources)
+        return Weights(self.tensors, layout, metadata, self.names_of, self.attributes, tuple(self.sources))
 
     def listed(self) -> list[str]:
         """Names of the shards in the map, in order of their numbers."""
@@ -139,6 +122,12 @@ class _Reader:
                     )
                 bases.add(match["base"])
                 names[name] = int(match["number"])
+        if len(names) > self.limits.members:
+            raise LimitError(
+                f"shards: expected at most limits.members={self.limits.members}, found {len(names)}",
+                source=self.source_name,
+                field="members",
+            )
         if len(bases) > 1:
             raise self.corrupt(f"shards: expected one base name, found {', '.join(sorted(bases))[:200]}")
         return sorted(names, key=names.__getitem__)
@@ -152,8 +141,7 @@ class _Reader:
         for path, tensor in weights.tensors.items():
             if path in self.tensors:
                 raise self.corrupt(
-                    f"variable {path}: expected it in one shard, found it in {self.owner_of[path]!r} "
-                    f"and {name!r}",
+                    f"variable {path}: expected it in one shard, found it in {self.owner_of[path]!r} and {name!r}",
                     "these shards are of different saves",
                 )
             self.tensors[path] = tensor
@@ -237,7 +225,7 @@ class _Reader:
         known = False
         for weights in self.weights.values():
             try:
-                found = {**weights.attributes(path), **found}
+                found = {**(weights.attributes(path) if weights.attributes else {}), **found}
                 known = True
             except KeyError:
                 continue
@@ -269,18 +257,7 @@ def open(probe: Probe) -> Checkpoint:
             source=probe.name,
             hint="open the .weights.json by its path",
         )
-    shards = read_shards(probe.json, probe.siblings, probe.name, probe.limits)
-    return Checkpoint(
-        shards.tensors,
-        format="keras_shards",
-        layout=shards.layout,
-        name=probe.name,
-        source=probe.source,
-        metadata=shards.metadata,
-        names_of=shards.names_of,
-        attributes=shards.attributes,
-        closing=(*probe.closing, *shards.sources),
-    )
+    return read_shards(probe.json, probe.siblings, probe.name, probe.limits).checkpoint(probe, "keras_shards")
 
 
 FORMAT = Format("keras_shards", claims, open)

@@ -11,7 +11,7 @@ in each shard, so the reader here serves all three.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kio.checkpoint import Checkpoint
@@ -19,27 +19,44 @@ from kio.containers import hdf5
 from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.probe import Probe
+from kio.raw.source import Source
 from kio.raw.tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What an HDF5 file of weights says, paths counted from its root group.
+    """What a file of weights says, or several as one; paths count from the root group.
 
     Attributes:
         tensors: By path.
-        names_of: Gives the stored layer name, by path of the ``vars`` group.
-        attributes: Attributes of the object at a path.
-        metadata: Text attributes of the root; ``separator`` if names hold literal backslashes;
-            ``group_aliases``, second paths of groups.
         layout: ``keras_paths``, or ``flat`` without any ``vars`` group.
+        metadata: Text attributes of the root; ``separator`` if names hold literal backslashes;
+            ``group_aliases``, second paths of groups.  Of shards: see ``keras_shards``.
+        names_of: Gives the stored layer name, by path of the ``vars`` group.
+        attributes: Gives the attributes of the object at a path; None without any.
+        sources: Opened on the way, to be closed with the checkpoint.
     """
 
     tensors: Mapping[str, Tensor]
-    names_of: Callable[[], dict[str, str]]
-    attributes: Callable[[str], Mapping[str, Any]]
-    metadata: dict[str, Any]
     layout: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    names_of: Callable[[], dict[str, str]] = dict
+    attributes: Callable[[str], Mapping[str, Any]] | None = None
+    sources: tuple[Source, ...] = ()
+
+    def checkpoint(self, probe: Probe, format: str, **facts: Any) -> Checkpoint:
+        """The checkpoint of these weights; ``facts`` are more arguments of it."""
+        given = {"layout": self.layout, "metadata": self.metadata, **facts}
+        return Checkpoint(
+            self.tensors,
+            format=format,
+            name=probe.name,
+            source=probe.source,
+            names_of=self.names_of,
+            attributes=self.attributes,
+            closing=(*self.sources, *probe.closing),
+            **given,
+        )
 
 
 def text_of(value: Any) -> str | None:
@@ -85,9 +102,7 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
         return {
             path.removeprefix(prefix): text
             for path, value in found.items()
-            if path.startswith(prefix)
-            and f"/{path}".endswith("/vars")
-            and (text := text_of(value)) is not None
+            if path.startswith(prefix) and f"/{path}".endswith("/vars") and (text := text_of(value)) is not None
         }
 
     def attributes(path: str) -> Mapping[str, Any]:
@@ -95,12 +110,8 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
 
     tensors: Mapping[str, Tensor] = index
     if file.aliases or prefix:
-        reals = {path: path for path in index} | {
-            a: real for a, real in file.aliases.items() if real in index
-        }
-        tensors = {
-            path[len(prefix) :]: index[real] for path, real in reals.items() if path.startswith(prefix)
-        }
+        reals = {path: path for path in index} | {a: real for a, real in file.aliases.items() if real in index}
+        tensors = {path[len(prefix) :]: index[real] for path, real in reals.items() if path.startswith(prefix)}
     metadata: dict[str, Any] = {key: text_of(value) for key, value in attributes("").items()}
     metadata = {key: value for key, value in metadata.items() if value is not None}
     twins = {path: real for path, real in file.aliases.items() if real not in index}
@@ -112,7 +123,7 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
         metadata["separator"] = "\\"
     keras = any("/vars/" in f"/{path}" for path in tensors)
     keras = keras or any(f"/{path}".endswith("/vars") for path in file.groups)
-    return Weights(tensors, names_of, attributes, metadata, "keras_paths" if keras else "flat")
+    return Weights(tensors, "keras_paths" if keras else "flat", metadata, names_of, attributes)
 
 
 def claims(probe: Probe) -> bool:
@@ -125,18 +136,7 @@ def open(probe: Probe) -> Checkpoint:
     Raises:
         FormatError: for links to elsewhere.
     """
-    weights = read_weights(probe.known(probe.hdf5), probe.group, probe.name)
-    return Checkpoint(
-        weights.tensors,
-        format="keras_weights",
-        layout=weights.layout,
-        name=probe.name,
-        source=probe.source,
-        metadata=weights.metadata,
-        names_of=weights.names_of,
-        attributes=weights.attributes,
-        closing=probe.closing,
-    )
+    return read_weights(probe.known(probe.hdf5), probe.group, probe.name).checkpoint(probe, "keras_weights")
 
 
 FORMAT = Format("keras_weights", claims, open)

@@ -48,8 +48,7 @@ def read_arrays(archive: Archive, limits: Limits) -> dict[str, Tensor]:
             tensors[name] = Tensor(name, "opaque1", (), problem=str(error))
     if first is not None and "__root__" in tensors:
         raise UnsupportedError(
-            "npz weights: expected arrays, found pickled Python objects (weights_format='npz'), "
-            "which kio never loads",
+            "npz weights: expected arrays, found pickled Python objects (weights_format='npz'), which kio never loads",
             source=archive.name,
             hint=PICKLED,
         )
@@ -70,14 +69,8 @@ def open(probe: Probe) -> Checkpoint:
 
     Reads: the header of each member; all of a deflated one.
     """
-    return Checkpoint(
-        read_arrays(probe.known(probe.archive), probe.limits),
-        format="npz",
-        layout="flat",
-        name=probe.name,
-        source=probe.source,
-        closing=probe.closing,
-    )
+    tensors = read_arrays(probe.known(probe.archive), probe.limits)
+    return Checkpoint(tensors, format="npz", layout="flat", name=probe.name, source=probe.source, closing=probe.closing)
 
 
 FORMAT = Format("npz", claims, open)

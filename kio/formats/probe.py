@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -103,14 +104,12 @@ class Probe:
         elif self.container == "json":
             _ = self.json
         elif self.container == "folder":
-            _ = self.folder
+            _ = self.known(self.folder).names
 
     @cached_property
     def is_prefix(self) -> bool:
         """Whether the path is the prefix of a TensorFlow checkpoint, not a file itself."""
-        return (
-            self.path is not None and not os.path.lexists(self.path) and os.path.isfile(self.path + ".index")
-        )
+        return self.path is not None and not os.path.lexists(self.path) and os.path.isfile(self.path + ".index")
 
     @cached_property
     def head(self) -> bytes:
@@ -190,9 +189,7 @@ class Probe:
             return None
         nbytes = self.source.nbytes
         # One byte beyond the limit is enough for the parser to name it.
-        return json_text.parse(
-            self.source.read(0, min(nbytes, self.limits.config_bytes + 1)), self.name, self.limits
-        )
+        return json_text.parse(self.source.read(0, min(nbytes, self.limits.config_bytes + 1)), self.name, self.limits)
 
     def known(self, fact: T | None) -> T:
         """A fact that ``claims`` made sure of.
@@ -235,19 +232,19 @@ def _of_h5py(group: Any) -> tuple[Source, str]:
     """The bytes behind an h5py File or Group, and the group's path in them."""
     file = group.file
     path = str(group.name).strip("/")
-    if file.mode == "r" and file.driver in ("sec2", "stdio", "windows") and os.path.isfile(file.filename):
-        # Only if the path still leads to the file that h5py has open.
-        source = Source.open(file.filename)
-        userblock = file.userblock_size
-        if source.nbytes == file.id.get_filesize() and userblock == 0:
-            return source, path
-        source.close()
+    name = os.fsdecode(file.filename)
+    if file.mode == "r" and file.driver == "sec2":
+        # The file that h5py has open may have another name by now, or none.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(file.id.get_vfd_handle()), os.stat(name)):
+                return Source.open(name), path
     if file.mode != "r":
         file.flush()
     try:
-        return Source.of_bytes(file.id.get_file_image(), os.fsdecode(file.filename)), path
+        return Source.of_bytes(file.id.get_file_image(), name), path
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"h5py file: expected one whose image HDF5 can give, found {error}",
+            f"h5py file: expected one whose image HDF5 can give, found {shown(str(error))}",
+            source=name,
             hint="pass the path or the bytes instead",
         ) from error

@@ -94,9 +94,7 @@ def refusal(probe: Probe) -> FormatError:
     if kind is None:
         return CorruptError("format: expected a kind that kio refuses, found none", source=probe.name)
     what, hint = KINDS[kind]
-    return UnsupportedError(
-        f"format: expected one that kio reads, found {what}", source=probe.name, hint=hint
-    )
+    return UnsupportedError(f"format: expected one that kio reads, found {what}", source=probe.name, hint=hint)
 
 
 FORMAT = Format("refused", claims, open)

@@ -88,13 +88,15 @@ def _best(tree: Tree, stored: Stored, options: Options) -> tuple[Reading, list[R
         if rule.keys == "name" and not stored.uses_names_as_keys:
             continue
         reading = Reading(tree, rule, stored, options)
-        if not reading.complete:
-            readings.append(reading)
-        elif stored.names or version is not None:
+        if reading.complete and not readings and (stored.names or version is not None):
             return reading, []
-        else:
-            return reading, _rivals(reading, rules, options)
-    return max(readings, key=lambda r: r.filled), []
+        readings.append(reading)
+        if reading.complete and reading.used == len(stored):
+            break
+    # Of equals the first: by the file's own version, else the newest.
+    best = max(readings, key=lambda r: (r.used, -sum(len(node.leaves) for node in r.failed)))
+    decided = stored.names or version is not None or not best.complete
+    return best, [] if decided else _rivals(best, rules, options)
 
 
 def _rivals(best: Reading, rules: list[Rule], options: Options) -> list[Reading]:
@@ -114,7 +116,7 @@ def _rivals(best: Reading, rules: list[Rule], options: Options) -> list[Reading]
             written[n.index] != best.paths[n.index] for n in needed
         ):
             reading = Reading(tree, rule, stored, options)
-            if reading.complete and reading.differs(best):
+            if reading.complete and reading.used == best.used and reading.differs(best):
                 found.append(reading)
     return found
 
@@ -202,7 +204,10 @@ class _Assembly:
     def rival(self, node: Node, path: str) -> bool:
         """Whether the state of another kind of optimizer was stored here."""
         name = self.stored.names.get(path)
-        if name is None or name.lower() not in node.rivals or not node.leaves:
+        if name is None or not node.leaves:
+            return False
+        base, _, number = name.lower().rpartition("_")
+        if name.lower() not in node.rivals and not (number.isdigit() and base in node.rivals):
             return False
         self.spoken.add(path)
         why = f"the file has the state of {name!r}, the model is compiled with {node.name!r}"

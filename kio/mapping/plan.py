@@ -109,6 +109,30 @@ class Plan:
             t.nbytes for c in self.customs for t in c.tensors.values()
         )
 
+    @property
+    def fits(self) -> bool:
+        """Whether ``load_weights`` would load it."""
+        return not (self.missing or self.mismatched or self.ambiguous)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan in JSON's types: names only."""
+        pairs = [{"variable": leaf.path, "tensor": t.name, "nbytes": t.nbytes} for t, leaf in self.pairs]
+        pairs += [
+            {"variable": custom.path, "tensor": t.name, "nbytes": t.nbytes}
+            for custom in self.customs
+            for t in custom.tensors.values()
+        ]
+        return {
+            "fits": self.fits,
+            "rule": self.rule,
+            "pairs": pairs,
+            "missing": [leaf.path for leaf in self.missing],
+            "mismatched": [{"variable": m.what, "tensor": m.tensor, "why": m.why} for m in self.mismatched],
+            "unexpected": self.unexpected,
+            "skipped": [{"object": s.what, "why": s.why} for s in self.skipped],
+            "notes": self.notes,
+        }
+
     def check(self, policy: Policy = KERAS) -> Plan:
         """Refuse the plan where the policy does not allow what is unmatched.
 
@@ -146,6 +170,10 @@ class Plan:
             lines += [f"  skipped {s.what}: {s.why}" for s in self.skipped[:_LISTED] if s.leaves]
         if self.rule:
             lines.append(f"  best reading: {self.rule}")
+        if any("/container" in self.keys.get(leaf, "") for leaf in self.missing):
+            lines.append(
+                "  Keras before 3.15 did not write layers in lists in lists: they are not in its files."
+            )
         lines.append(
             "  Nothing was loaded. skip_mismatch=True leaves objects that do not fit as they are; "
             "include=, exclude= and rename= say what should go where."

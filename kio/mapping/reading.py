@@ -76,10 +76,6 @@ class Reading:
             for node, mine, theirs in zip(self.tree.nodes, self.paths, other.paths, strict=True)
         )
 
-    @property
-    def filled(self) -> int:
-        return sum(map(len, self.fits))
-
     def walk(self) -> None:
         """Visit depth first; a node is done when it and everything below it fits."""
         tree, rule, paths = self.tree, self.rule, self.paths

@@ -142,7 +142,8 @@ def members(
     used: dict[str, int] = {}
     for item in container.items:
         if isinstance(item, Node):
-            if visited[item.index] and not rule.count_visited:
+            # What the reader skips the writer did not.
+            if visited[item.index] and not item.skip and not rule.count_visited:
                 continue
             cls = item.cls
         elif rule.nested:

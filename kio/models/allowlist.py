@@ -153,6 +153,8 @@ def builtin_class(name: Any, module: Any) -> type | None:
         candidates.append(_vars_of("keras.src.models").get(name))
     elif isinstance(module, str) and module.split(".", 1)[0] in _FAMILY:
         candidates = [_exported().get(f"{module}.{name}"), _vars_of(module).get(name)]
+        # keras.src.initializers.random_initializers.OrthogonalInitializer is a public alias.
+        candidates.append(_vars_of(".".join(_public(module)[:2])).get(name))
     else:
         return None
     for found in candidates:
@@ -169,7 +171,7 @@ def builtin_function(name: Any, module: Any) -> Any:
         places = [f"keras.{place}" for place in _FUNCTION_MODULES if place not in ("ops", "random")]
     elif isinstance(module, str) and _is_function_module(module):
         # keras.src.activations.activations means keras.activations
-        parts = [part for part in module.split(".") if part != "src"]
+        parts = _public(module)
         places = [module, ".".join(parts[:2]), ".".join(parts[:3])]
     else:
         return None
@@ -185,8 +187,13 @@ def builtin_function(name: Any, module: Any) -> Any:
     return None
 
 
+def _public(module: str) -> list[str]:
+    """The parts of a module's name as users see it: ``keras.src.x`` is found as ``keras.x``."""
+    return [part for part in module.split(".") if part != "src"]
+
+
 def _is_function_module(module: str) -> bool:
-    parts = [part for part in module.split(".") if part != "src"]
+    parts = _public(module)
     return len(parts) >= 2 and parts[0] == "keras" and parts[1] in _FUNCTION_MODULES
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from keras.src.backend import convert_to_numpy
 
 from kio.models import variables
 
@@ -130,17 +131,25 @@ def _nothing(targets: Sequence[Any]) -> None:
     pass
 
 
+class _Names(dict["np.dtype[Any]", str]):
+    """Names of dtypes in native byte order; NumPy works them out anew each time."""
+
+    def __missing__(self, dtype: np.dtype[Any]) -> str:
+        name = self[dtype] = dtype.name if dtype.isnative else ""
+        return name
+
+
 def _split(
     targets: Sequence[Any], arrays: Sequence[Array], native: Callable[[Any, Array], bool]
 ) -> tuple[list[Any], list[Array]]:
     """Assign what is not plain; give back the pairs whose array is the value bit for bit."""
+    plain, names = variables.Plain(), _Names()
     direct_targets, direct_arrays = [], []
     for variable, array in zip(targets, arrays, strict=True):
         if (
-            variables.is_plain(variable)
-            and array.dtype.name == variables.dtype_of(variable)
+            plain[type(variable)]
+            and names[array.dtype] == variables.dtype_of(variable)
             and array.shape == variables.shape_of(variable)
-            and array.dtype.isnative
             and array.flags.c_contiguous
             and native(variable, array)
         ):
@@ -158,14 +167,14 @@ def _jax_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
     from kio.models.jax_arrays import canonical, make
 
     targets, arrays = _split(targets, arrays, lambda _, array: canonical(array.dtype))
+    distributed = variables.is_distributed()
     for variable, value in zip(targets, make(arrays), strict=True):
-        if variables.is_sharded(variable):
-            if variables.is_deferred(variable):
-                variables.initialise_with(variable, value)
-            else:
-                variable._direct_assign(value)
-        else:
+        if not distributed and getattr(variable, "_layout", None) is None:
             variables.set_value(variable, value)
+        elif variables.is_deferred(variable):
+            variables.initialise_with(variable, value)
+        else:
+            variable._direct_assign(value)
 
 
 def _jax_restore(variable: Any, value: Any) -> None:
@@ -176,9 +185,10 @@ def _jax_restore(variable: Any, value: Any) -> None:
 
 
 def _torch_destinations(targets: Sequence[Any]) -> list[Memory | None]:
-    from kio.models.torch_memory import memory
+    from kio.models.torch_memory import Places
 
-    return [memory(variable) for variable in targets]
+    places = Places()
+    return [places.memory(variable) for variable in targets]
 
 
 def _torch_settled(targets: Sequence[Any]) -> None:
@@ -188,11 +198,12 @@ def _torch_settled(targets: Sequence[Any]) -> None:
 
 
 def _torch_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
-    from kio.models.torch_memory import fill
+    from kio.models.torch_memory import Places, copy
 
-    rest = [pair for pair in zip(targets, arrays, strict=True) if not fill(*pair)]
-    for variable, array in rest:
-        variable.assign(array)
+    places = Places()
+    targets, arrays = _split(targets, arrays, lambda v, array: array.flags.writeable and places.fits(v))
+    for variable, array in zip(targets, arrays, strict=True):
+        copy(variables.raw_value(variable), array)
 
 
 def _torch_snapshot(variable: Any) -> Any:
@@ -244,8 +255,12 @@ def _numpy_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
         variables.set_value(variable, array)
 
 
+def _numpy_snapshot(variable: Any) -> Any:
+    return variables.raw_value(variable).copy()
+
+
 def _any_snapshot(variable: Any) -> Any:
-    return np.array(variable)
+    return np.array(convert_to_numpy(variable))
 
 
 def _any_restore(variable: Any, value: Any) -> None:
@@ -258,5 +273,5 @@ BACKENDS: dict[str, Backend] = {
     "jax": Backend(_nowhere, _jax_put, _nothing, variables.raw_value, _jax_restore),
     "torch": Backend(_torch_destinations, _torch_put, _torch_settled, _torch_snapshot, _torch_restore),
     "tensorflow": Backend(_nowhere, _tensorflow_put, _nothing, _tensorflow_snapshot, _tensorflow_restore),
-    "numpy": Backend(_nowhere, _numpy_put, _nothing, _any_snapshot, _any_restore),
+    "numpy": Backend(_nowhere, _numpy_put, _nothing, _numpy_snapshot, _any_restore),
 }

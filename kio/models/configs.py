@@ -25,7 +25,7 @@ from kio.models.allowlist import Resolver, resolving, version
 from kio.models.safety import check
 
 # What Keras's deserialisers raise when a configuration makes no sense to them.
-_BROKEN = (TypeError, ValueError, LookupError, AttributeError, NotImplementedError, RecursionError)
+_BROKEN = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError)
 
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -79,6 +79,8 @@ def model_from_config(
     except _BROKEN as error:
         if resolver.error is not None:
             raise resolver.error from None
+        if isinstance(error, RuntimeError) and type(error).__module__ != "builtins":
+            raise  # a backend's own trouble: out of memory, no device
         raise ConfigError(
             f"model config: expected what Keras {version()} can build, found "
             f"{type(error).__name__}: {_first_words(error)}"
@@ -121,7 +123,7 @@ def parse_config(text: str | bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
         tree = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
         # Only an escape can spell half a character in valid UTF-8.
         (json.dumps(tree, ensure_ascii=False) if _SURROGATE.search(text) else text).encode("utf-8")
-    except CorruptError:
+    except FormatError:
         raise
     except RecursionError:
         raise LimitError(

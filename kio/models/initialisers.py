@@ -97,13 +97,14 @@ class Deferral:
             waiting.pop()
         if variable._value is not None:
             return
-        self._nbytes += variables.nbytes_of(variable)
-        if self._limit_bytes is not None and self._nbytes > self._limit_bytes:
-            raise LimitError(
-                f"model config: expected at most {self._limit_bytes} bytes of variables, "
-                f"found {self._nbytes} by {variable.path}",
-                hint="the file holds far less; pass limits=kio.Limits(model_bytes=…) if this is intended",
-            )
+        if self._limit_bytes is not None:
+            self._nbytes += variables.nbytes_of(variable)
+            if self._nbytes > self._limit_bytes:
+                raise LimitError(
+                    f"model config: expected at most {self._limit_bytes} bytes of variables, "
+                    f"found {self._nbytes} by {variable.path}",
+                    hint="the file holds far less; pass limits=kio.Limits(model_bytes=…) if this is meant",
+                )
         variable.__class__ = _deferred_class(variable.__class__)
         self._variables.append(weakref.ref(variable))
 

@@ -24,14 +24,14 @@ from kio.mapping.plan import KERAS, SKIP_MISMATCH, Plan, Skipped
 from kio.mapping.tree import Leaf
 from kio.models import assets, customs
 from kio.models.report import LoadReport as LoadReport
-from kio.raw import transfer
+from kio.raw import memory, transfer
 from kio.raw.tensor import Tensor
 
 Array = npt.NDArray[Any]
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
 # Arrays that wait to be handed over while the values that they replace are still alive.
-_BATCH = 48 << 20
+_BATCH = 32 << 20
 
 
 def plan(
@@ -231,7 +231,7 @@ class Mover:
         )
         rest = iter(places)
         direct: list[tuple[Tensor, Leaf]] = []
-        memory: list[Any] = []
+        addresses: list[Any] = []
         staged: list[tuple[Tensor, Leaf]] = []
         for pair, equal in zip(pairs, same, strict=True):
             place = next(rest) if equal else None
@@ -239,11 +239,11 @@ class Mover:
                 staged.append(pair)
             else:
                 direct.append(pair)
-                memory.append(place)
+                addresses.append(place)
         if direct:
             transfer.read(
                 [t for t, _ in direct],
-                into=memory,
+                into=addresses,
                 threads=self.threads,
                 verify=self.verify,
                 fresh=self.fresh,
@@ -256,6 +256,9 @@ class Mover:
                 for array, (t, leaf) in zip(arrays, batch, strict=True)
             ]
             backends.put([leaf.handle for _, leaf in batch], arrays)
+            if not self.fresh and arrays and sum(t.nbytes for t, _ in batch) >= _BATCH // 2:
+                del arrays
+                memory.trim()
 
 
 def _nothing() -> None:

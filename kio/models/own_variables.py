@@ -177,6 +177,7 @@ def _finish(obj: Any, flags: dict[str, bool], lora: tuple[str, ...]) -> None:
 def _rivals(cls: Any) -> frozenset[str]:
     """Default names of Keras's optimizers that are of another kind than this one."""
     import keras
+    from keras.src.utils.naming import to_snake_case
 
     names: set[str] = set()
     own: set[str] = set()
@@ -185,9 +186,8 @@ def _rivals(cls: Any) -> frozenset[str]:
             continue
         named = inspect.signature(other).parameters.get("name")
         default = named.default if named is not None else None
-        if not isinstance(default, str):
-            continue
-        (own if issubclass(cls, other) or issubclass(other, cls) else names).add(default.lower())
+        kin = issubclass(cls, other) or issubclass(other, cls)
+        (own if kin else names).update({to_snake_case(other.__name__), str(default).lower()})
     return frozenset(names - own)
 
 

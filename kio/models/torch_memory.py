@@ -31,48 +31,64 @@ _KINDS = {name: getattr(torch, name) for name in BY_NAME if hasattr(torch, name)
 for _wider in ("uint16", "uint32", "uint64"):
     _KINDS.pop(_wider, None)
 
+# Subclasses (DTensor, fake and functorch tensors) keep their values elsewhere.
+_OWN = frozenset({torch.nn.Parameter, torch.Tensor})
+
 _HUGE = 4 << 20
 _PAGE = mmap.PAGESIZE
 
 
-def memory(variable: Any) -> tuple[int, int] | None:
-    """Address and size of the variable's value in CPU memory, made first if deferred."""
-    kind = _KINDS.get(variables.dtype_of(variable))
-    if kind is None or not variables.is_plain(variable):
-        return None
-    value = variables.raw_value(variable)
-    if value is None:
-        value = _empty(variable, kind)
-        if value is None:
+class Places:
+    """Memory of variables, with what holds for all of them worked out once."""
+
+    def __init__(self) -> None:
+        self._plain = variables.Plain()
+        # New parameters go where Keras would put them.
+        self._on_cpu = str(get_device()) == "cpu" and not variables.is_distributed()
+
+    def memory(self, variable: Any) -> tuple[int, int] | None:
+        """Address and size of the variable's value in CPU memory, made first if deferred."""
+        kind = _KINDS.get(variables.dtype_of(variable))
+        if kind is None or not self._plain[type(variable)]:
             return None
-    elif not _writable(value, kind):
-        return None
-    return value.data_ptr(), value.nbytes
-
-
-def fill(variable: Any, array: Array) -> bool:
-    """Copy an array of the variable's own shape and dtype into its memory; False if it cannot."""
-    kind = _KINDS.get(variables.dtype_of(variable))
-    if (
-        kind is None
-        or not variables.is_plain(variable)
-        or array.dtype.name != variables.dtype_of(variable)
-        or array.shape != variables.shape_of(variable)
-        or not array.dtype.isnative
-        or not array.flags.c_contiguous
-        or not array.flags.writeable
-    ):
-        return False
-    value = variables.raw_value(variable)
-    if value is None:
-        value = _empty(variable, kind)
+        value = variables.raw_value(variable)
         if value is None:
+            value = self._empty(variable, kind)
+            if value is None:
+                return None
+        elif not _writable(value, kind):
+            return None
+        return value.data_ptr(), value.nbytes
+
+    def fits(self, variable: Any) -> bool:
+        """Whether an array of the variable's own dtype can be copied into its value."""
+        kind = _KINDS.get(variables.dtype_of(variable))
+        if kind is None:
             return False
-    if value.dtype is not kind or type(value) not in (torch.nn.Parameter, torch.Tensor):
-        return False
+        value = variables.raw_value(variable)
+        if value is None:
+            value = self._empty(variable, kind)
+            if value is None:
+                return False
+        return value.dtype is kind and type(value) in _OWN
+
+    def _empty(self, variable: Any, kind: Any) -> Any:
+        """Give a deferred variable a parameter over untouched memory; None off the CPU."""
+        if not self._on_cpu:
+            return None
+        value = torch.empty(variables.shape_of(variable), dtype=kind)
+        nbytes = value.nbytes
+        if nbytes >= _HUGE:
+            _advise_huge(value.data_ptr(), nbytes)
+        parameter = torch.nn.Parameter(value, requires_grad=variable.trainable)
+        variables.set_value(variable, parameter)
+        return parameter
+
+
+def copy(value: Any, array: Array) -> None:
+    """Copy an array of the same shape and dtype into a tensor, wherever it is."""
     with torch.no_grad():
-        value.copy_(_tensor(array, kind))
-    return True
+        value.copy_(_tensor(array, value.dtype))
 
 
 def bump(values: Sequence[Any]) -> None:
@@ -92,23 +108,12 @@ def bump(values: Sequence[Any]) -> None:
 
 def _writable(value: Any, kind: Any) -> bool:
     return (
-        type(value) in (torch.nn.Parameter, torch.Tensor)
+        type(value) in _OWN
         and value.is_cpu
         and value.dtype is kind
         and value.layout is torch.strided
         and value.is_contiguous()
     )
-
-
-def _empty(variable: Any, kind: Any) -> Any:
-    """Give a deferred variable a parameter over untouched memory; None off the CPU."""
-    if str(get_device()) != "cpu" or variables.is_sharded(variable):
-        return None
-    value = torch.empty(variables.shape_of(variable), dtype=kind)
-    _advise_huge(value.data_ptr(), value.nbytes)
-    parameter = torch.nn.Parameter(value, requires_grad=variable.trainable)
-    variables.set_value(variable, parameter)
-    return parameter
 
 
 def _tensor(array: Array, kind: Any) -> Any:
@@ -133,7 +138,8 @@ def _madvise() -> Any:
 
 
 def _advise_huge(address: int, nbytes: int) -> None:
-    if nbytes < _HUGE or (advise := _madvise()) is None:
+    advise = _madvise()
+    if advise is None:
         return
     first = math.ceil(address / _PAGE) * _PAGE
     last = (address + nbytes) // _PAGE * _PAGE

@@ -71,24 +71,35 @@ def nbytes_of(variable: Any) -> int:
     return math.prod(shape_of(variable)) * (row.itemsize if row else 8)
 
 
-def is_sharded(variable: Any) -> bool:
-    """Whether the value must be laid out by ``keras.distribution``."""
-    return (
-        getattr(variable, "_layout", None) is not None
-        or global_state.get_global_attribute("distribution") is not None
-    )
+def is_distributed() -> bool:
+    """Whether a ``keras.distribution`` is in force that lays out new variables."""
+    return global_state.get_global_attribute("distribution") is not None
 
 
 def in_stateless_scope() -> bool:
     return global_state.get_global_attribute("stateless_scope") is not None
 
 
+class Plain(dict[type, bool]):
+    """Whether ``_value`` of a variable of some class is the whole story; made once a call.
+
+    A subclass of the user's may do more on assignment than its base.  A variable that
+    waits is of a subclass of kio's own, which keeps its origin in ``_kio_origin``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._nnx = nnx_enabled()
+
+    def __missing__(self, cls: type) -> bool:
+        plain = not self._nnx and getattr(cls, "_kio_origin", cls) in _ORDINARY
+        self[cls] = plain
+        return plain
+
+
 def is_plain(variable: Any) -> bool:
-    """Whether ``_value`` is the whole story, so that ``set_value`` may be used."""
-    # A subclass may do more on assignment than its base.  A deferred variable is of
-    # a subclass of kio's own, which keeps its origin in ``_kio_origin``.
-    cls = type(variable)
-    return getattr(cls, "_kio_origin", cls) in _ORDINARY and not nnx_enabled()
+    """Whether ``set_value`` may be used on the variable."""
+    return Plain()[type(variable)]
 
 
 def is_waiting(variable: Any) -> bool:

@@ -207,9 +207,9 @@ cdef void swap(void *dst, const void *src, size_t nelems, size_t itemsize) noexc
 
 
 cdef void place(
-    void *dst, const uint64_t *dst_shape, const uint64_t *dst_start,
-    const void *src, const uint64_t *src_shape, const uint64_t *src_start,
-    const uint64_t *box, unsigned int rank, size_t itemsize) noexcept nogil:
+        void *dst, const uint64_t *dst_shape, const uint64_t *dst_start,
+        const void *src, const uint64_t *src_shape, const uint64_t *src_start,
+        const uint64_t *box, unsigned int rank, size_t itemsize) noexcept nogil:
     kio_place(dst, dst_shape, dst_start, src, src_shape, src_start, box, rank, itemsize)
 
 
@@ -246,20 +246,20 @@ cdef void f32_to_f8_e5m2(void *dst, const void *src, size_t nelems) noexcept nog
 
 
 cdef Status inflate(
-    void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
-    size_t *dst_nbytes_out, size_t *src_used_out) noexcept nogil:
+        void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
+        size_t *dst_nbytes_out, size_t *src_used_out) noexcept nogil:
     return <Status>kio_inflate(dst, dst_nbytes_max, src, src_nbytes, dst_nbytes_out, src_used_out)
 
 
 cdef Status inflate_zlib(
-    void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
-    size_t *dst_nbytes_out, size_t *src_used_out) noexcept nogil:
+        void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
+        size_t *dst_nbytes_out, size_t *src_used_out) noexcept nogil:
     return <Status>kio_inflate_zlib(dst, dst_nbytes_max, src, src_nbytes, dst_nbytes_out, src_used_out)
 
 
 cdef Status lzf_decompress(
-    void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
-    size_t *dst_nbytes_out) noexcept nogil:
+        void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
+        size_t *dst_nbytes_out) noexcept nogil:
     return <Status>kio_lzf_decompress(dst, dst_nbytes_max, src, src_nbytes, dst_nbytes_out)
 
 
@@ -489,8 +489,8 @@ cdef size_t float_nbytes(str name) except *:
 def convert_into(str conversion, uint8_t[::1] dst, const uint8_t[::1] src, str implementation=None):
     """Convert the elements of ``src`` into the start of ``dst``; e.g. ``"bf16_to_f32"``."""
     cdef const kio_convert_impl *table
-    cdef size_t i = 0, n, nelems, src_itemsize, dst_itemsize
-    table, n = conversion_table(conversion)
+    cdef size_t i = 0, nelems, src_itemsize, dst_itemsize
+    table = conversion_table(conversion)[0]
     if implementation is not None:
         i = row(conversion, implementation)
     else:

@@ -9,9 +9,9 @@ huge pages.  Slabs are kept small enough that one surviving array pins little.
 import numpy as np
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdint cimport uintptr_t
 
-from kio.raw.platform cimport kio_advise_huge, kio_release, kio_reserve
+from kio.raw.platform cimport kio_advise_huge, kio_release, kio_reserve, kio_trim
 
 cdef enum:
     ALIGN = 64                  # a cache line, and what jax needs to use a buffer as it is
@@ -69,7 +69,7 @@ def allocate(tensors):
         is filled; each slab lives as long as the last array in it.
     """
     cdef size_t total = 0, at = 0, n
-    cdef list out = [], waiting = []
+    cdef list out = []
     cdef Slab slab
     sizes = [tensor.nbytes for tensor in tensors]
     remaining = sum([(n + ALIGN - 1) // ALIGN * ALIGN for n in sizes if n < SLAB])
@@ -91,3 +91,14 @@ def allocate(tensors):
         at += n
         remaining -= n
     return out
+
+
+def trim():
+    """Let the allocator give freed memory back to the system.
+
+    Values that are replaced go back to the heap of the thread that made them, where
+    nothing reuses them: without this a process that replaces all its variables one by one
+    grows by as much as all of them.  Cost: the time to unmap what is free.
+    """
+    with nogil:
+        kio_trim()

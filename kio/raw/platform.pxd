@@ -1,7 +1,8 @@
 # platform.pxd - what kio asks of the operating system, and the only #ifdef on it
 #
-# Positioned reads, anonymous memory, huge-page and read-ahead advice.  Advice may
-# be ignored anywhere; everything else works on POSIX systems and on Windows.
+# Positioned reads and writes, room on disk, locks, anonymous memory, huge-page and
+# read-ahead advice.  Advice may be ignored anywhere; everything else works on POSIX
+# systems and on Windows, or says in its comment what it answers where it does not.
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
@@ -11,6 +12,9 @@ cdef extern from *:
     """
     #ifndef KIO_PLATFORM_H
     #define KIO_PLATFORM_H
+    #if defined(__linux__) && !defined(_GNU_SOURCE)
+    #  define _GNU_SOURCE 1   /* preadv2 */
+    #endif
     #include <errno.h>
     #include <stdint.h>
     #include <stdlib.h>
@@ -19,7 +23,14 @@ cdef extern from *:
     #  include <windows.h>
     #else
     #  include <fcntl.h>
+    #  include <stdio.h>
+    #  include <sys/file.h>
     #  include <sys/mman.h>
+    #  ifdef __GLIBC__
+    #    include <malloc.h>
+    #  endif
+    #  include <sys/uio.h>
+    #  include <sys/stat.h>
     #  include <unistd.h>
     #endif
 
@@ -52,6 +63,109 @@ cdef extern from *:
     #endif
     }
 
+    /* One positioned write.  Returns bytes written, or -1 and errno. */
+    static inline int64_t kio_pwrite(int fd, const void *src, size_t nbytes, uint64_t offset)
+    {
+        if (nbytes > KIO_READ_MAX)
+            nbytes = KIO_READ_MAX;
+    #ifdef _WIN32
+        OVERLAPPED at = {0};
+        DWORD put = 0;
+        at.Offset = (DWORD)offset;
+        at.OffsetHigh = (DWORD)(offset >> 32);
+        if (!WriteFile((HANDLE)_get_osfhandle(fd), src, (DWORD)nbytes, &put, &at)) {
+            errno = GetLastError() == ERROR_DISK_FULL ? ENOSPC : EIO;
+            return -1;
+        }
+        return (int64_t)put;
+    #else
+        ssize_t put;
+        do {
+            put = pwrite(fd, src, nbytes, (off_t)offset);
+        } while (put < 0 && errno == EINTR);
+        return (int64_t)put;
+    #endif
+    }
+
+    /*
+     * Make a file that is shorter nbytes long, with room on disk where the file system
+     * can promise it; the new bytes are zero.  Returns 0, or -1 and errno.
+     */
+    static inline int kio_allocate(int fd, uint64_t nbytes)
+    {
+    #ifdef _WIN32
+        errno = _chsize_s(fd, (__int64)nbytes);
+        return errno ? -1 : 0;
+    #else
+        int failed;
+    #  if defined(__linux__)
+        /* Not posix_fallocate: where the system cannot, glibc writes every block. */
+        do {
+            failed = fallocate(fd, 0, 0, (off_t)nbytes);
+        } while (failed && errno == EINTR);
+        if (!failed)
+            return 0;
+        if (errno != EOPNOTSUPP && errno != ENOSYS)
+            return -1;
+    #  elif defined(F_PREALLOCATE)
+        struct stat now;
+        if (!fstat(fd, &now)) {
+            fstore_t room = {F_ALLOCATEALL, F_PEOFPOSMODE, 0, (off_t)nbytes - now.st_size, 0};
+            if (fcntl(fd, F_PREALLOCATE, &room) < 0 && errno == ENOSPC)
+                return -1;
+        }
+    #  endif
+        do {
+            failed = ftruncate(fd, (off_t)nbytes);
+        } while (failed && errno == EINTR);
+        return failed;
+    #endif
+    }
+
+    /*
+     * Lock an open file against other callers of kio_lock, until it is closed.
+     * Returns 0; 1 if another holds it; -1 where files cannot be locked.
+     *
+     * On Linux a lock of the open file description: flock() would lock out HDF5, which
+     * takes one on what it reads, and a plain fcntl() lock goes with any close of the file.
+     */
+    static inline int kio_lock(int fd)
+    {
+    #if defined(_WIN32)
+        (void)fd;
+        return -1;
+    #elif defined(F_OFD_SETLK)
+        struct flock whole = {0};
+        int failed;
+        whole.l_type = F_WRLCK;
+        whole.l_whence = SEEK_SET;
+        do {
+            failed = fcntl(fd, F_OFD_SETLK, &whole);
+        } while (failed && errno == EINTR);
+        return !failed ? 0 : errno == EAGAIN || errno == EACCES ? 1 : -1;
+    #else
+        int failed;
+        do {
+            failed = flock(fd, LOCK_EX | LOCK_NB);
+        } while (failed && errno == EINTR);
+        return !failed ? 0 : errno == EWOULDBLOCK ? 1 : -1;
+    #endif
+    }
+
+    /* Exchange two paths in one step.  Returns 0, or -1 and errno: ENOSYS where it cannot. */
+    static inline int kio_exchange(const char *a, const char *b)
+    {
+    #if defined(__linux__) && defined(RENAME_EXCHANGE)
+        return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+    #elif defined(RENAME_SWAP)
+        return renamex_np(a, b, RENAME_SWAP);
+    #else
+        (void)a; (void)b;
+        errno = ENOSYS;
+        return -1;
+    #endif
+    }
+
     /* Zeroed memory that takes no room until it is touched; NULL and errno on failure. */
     static inline void *kio_reserve(size_t nbytes)
     {
@@ -74,6 +188,14 @@ cdef extern from *:
         VirtualFree(p, 0, MEM_RELEASE);
     #else
         munmap(p, nbytes);
+    #endif
+    }
+
+    /* Give free heap memory back to the system, in all of the allocator's arenas. */
+    static inline void kio_trim(void)
+    {
+    #ifdef __GLIBC__
+        (void)malloc_trim(0);
     #endif
     }
 
@@ -101,10 +223,45 @@ cdef extern from *:
         (void)fd; (void)offset; (void)nbytes;
     #endif
     }
+
+    /* Whether a byte of a file can be read without waiting; 1 where the system cannot tell. */
+    static inline int kio_is_cached(int fd, uint64_t offset)
+    {
+    #if defined(__linux__) && defined(RWF_NOWAIT)
+        char byte;
+        struct iovec iov = { &byte, 1 };
+        int saved = errno;
+        int cached = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+        errno = saved;
+        return cached;
+    #else
+        (void)fd; (void)offset;
+        return 1;
+    #endif
+    }
+
+    /* Ask for write-back of a range of a file to begin. */
+    static inline void kio_advise_written(int fd, uint64_t offset, uint64_t nbytes)
+    {
+    #if defined(SYNC_FILE_RANGE_WRITE)
+        int saved = errno;
+        (void)sync_file_range(fd, (off_t)offset, (off_t)nbytes, SYNC_FILE_RANGE_WRITE);
+        errno = saved;
+    #else
+        (void)fd; (void)offset; (void)nbytes;
+    #endif
+    }
     #endif /* KIO_PLATFORM_H */
     """
     int64_t kio_pread(int fd, void *dst, size_t nbytes, uint64_t offset) noexcept nogil
     void *kio_reserve(size_t nbytes) noexcept nogil
     void kio_release(void *p, size_t nbytes) noexcept nogil
+    void kio_trim() noexcept nogil
     void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
     void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil
+    int kio_is_cached(int fd, uint64_t offset) noexcept nogil
+    int64_t kio_pwrite(int fd, const void *src, size_t nbytes, uint64_t offset) noexcept nogil
+    int kio_allocate(int fd, uint64_t nbytes) noexcept nogil
+    int kio_lock(int fd) noexcept nogil
+    int kio_exchange(const char *a, const char *b) noexcept nogil
+    void kio_advise_written(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil

@@ -60,6 +60,8 @@ cdef class Index:
     cdef Row *rows
     cdef uint64_t *dims
     cdef size_t nrows, cap_rows, ndims, cap_dims
+    cdef size_t max_rows                 # limits.tensors and limits.rank
+    cdef unsigned max_rank
 
     cdef Row *append(self, str name, unsigned rank) except NULL
     cdef Tensor make(self, str name, size_t number)

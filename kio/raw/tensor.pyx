@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kio import dtypes
-from kio.errors import CorruptError, LimitError, TruncatedError, UnsupportedError
+from kio.errors import CorruptError, LimitError, TruncatedError
 from kio.limits import DEFAULT
 
 from libc.stdlib cimport free, malloc, qsort, realloc
@@ -23,6 +23,10 @@ from libc.string cimport memset
 cdef bint HOST_IS_BIG = sys.byteorder == "big"
 cdef tuple TABLE = dtypes.TABLE
 cdef dict CODES = dtypes.CODES
+# By row number, so that sealing does not go through Python objects.
+cdef uint8_t[128] ITEMSIZES
+for _code, _row in enumerate(TABLE):
+    ITEMSIZES[_code] = _row.itemsize
 
 
 cdef class Extent:
@@ -268,6 +272,7 @@ cdef class Index:
     def __cinit__(self, Source source, limits=DEFAULT):
         self.source, self.limits = source, limits
         self.names, self.rows_of, self.problems, self.made = [], {}, {}, {}
+        self.max_rank, self.max_rows = limits.rank, limits.tensors
 
     def __dealloc__(self):
         free(self.rows)
@@ -279,15 +284,15 @@ cdef class Index:
         cdef void *p
         if self.sealed:
             raise RuntimeError("append to a sealed index")
-        if rank > <unsigned>self.limits.rank:
+        if rank > self.max_rank:
             raise LimitError(f"rank: expected at most limits.rank={self.limits.rank}, found {rank}",
                              source=self.source.name, tensor=name, field="rank")
-        if name in self.rows_of:
-            raise CorruptError("tensor name: expected it once, found it twice",
-                               source=self.source.name, tensor=name)
-        if self.nrows >= <size_t>self.limits.tensors:
+        if self.nrows >= self.max_rows:
             raise LimitError(f"tensors: expected at most limits.tensors={self.limits.tensors}, found more",
                              source=self.source.name, field="tensors")
+        if self.rows_of.setdefault(name, self.nrows) != self.nrows:
+            raise CorruptError("tensor name: expected it once, found it twice",
+                               source=self.source.name, tensor=name)
         if self.nrows == self.cap_rows:
             p = realloc(self.rows, (self.cap_rows * 2 + 64) * sizeof(Row))
             if p == NULL:
@@ -304,7 +309,6 @@ cdef class Index:
         memset(row, 0, sizeof(Row))
         row.dims = <uint32_t>self.ndims
         row.rank = <uint8_t>rank
-        self.rows_of[name] = self.nrows
         self.names.append(name)
         self.nrows += 1
         self.ndims += rank
@@ -369,7 +373,7 @@ cdef class Index:
         if empty:
             total = 0
         else:
-            size = 1 if row.dtype < 0 else TABLE[row.dtype].itemsize
+            size = 1 if row.dtype < 0 else ITEMSIZES[row.dtype]
             for d in range(row.rank):
                 # Every factor is at least 1, so this also stops the product's overflow.
                 if self.dims[row.dims + d] > cap // size // total:
@@ -379,7 +383,7 @@ cdef class Index:
                         field="tensor_bytes")
                 total *= self.dims[row.dims + d]
         row.nelems = total
-        size = 0 if row.dtype < 0 else total * <uint64_t>TABLE[row.dtype].itemsize
+        size = 0 if row.dtype < 0 else total * ITEMSIZES[row.dtype]
         if row.kind == PLAIN:
             if row.nbytes != size:
                 raise CorruptError(f"stored size: expected {size} bytes, found {row.nbytes}",

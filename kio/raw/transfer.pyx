@@ -18,7 +18,7 @@ import threading
 
 import numpy as np
 
-from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError
+from kio.errors import ChecksumError, CorruptError, TruncatedError
 from kio.raw.memory import allocate
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -35,8 +35,8 @@ from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
 from kio.raw.codecs cimport MAX_CODECS, Step
-from kio.raw.kernels cimport KIO_CHECKSUM, KIO_CORRUPT, KIO_LIMIT, KIO_OK, KIO_TRUNCATED
-from kio.raw.platform cimport kio_advise_huge, kio_pread
+from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
+from kio.raw.platform cimport kio_advise_huge, kio_advise_soon, kio_is_cached, kio_pread
 from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport Extent, Tensor
 
@@ -47,6 +47,8 @@ cdef enum:
     WIN = 1 << 20          # one window
     NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
     RANK = 32
+    AHEAD = 32 << 20       # cold files: ask for this much beyond what is being read
+    PROBES = 16            # places looked at to tell whether a file is cold
 
 cdef enum Kind:
     DIRECT
@@ -150,6 +152,8 @@ cdef class Run:
     cdef size_t next_job
     cdef ssize_t failed          # first failing job, -1
     cdef bint stop
+    cdef bint cold               # much of what is to be read is not in the page cache
+    cdef size_t asked            # cold: jobs whose bytes were asked for
     cdef object raised
     # the window being built
     cdef bint open
@@ -392,7 +396,8 @@ cdef class Run:
         cdef Source source
         places = sorted([(self.origin(s), (<Source>s).base, n, s) for n, s in enumerate(regions)])
         out = []
-        qsort(self.items, self.nitems, sizeof(Item), &by_place)
+        if self.nitems:       # qsort may not be given NULL, not even for nothing
+            qsort(self.items, self.nitems, sizeof(Item), &by_place)
         for origin, at, _, source in places:
             end = at + source.nbytes
             while i < self.nitems and (self.items[i].origin < origin or
@@ -560,6 +565,32 @@ cdef class Run:
                           dims + 3 * chunk.rank, dims + 4 * chunk.rank, chunk.rank, chunk.itemsize)
         return 0
 
+    cdef void look(self) noexcept:
+        """Find out whether the bytes are in the page cache, from a few places of them."""
+        cdef size_t i, step = max(self.njobs // PROBES, <size_t>1)
+        cdef int looked = 0, missing = 0
+        if self.total < AHEAD:
+            return
+        for i in range(0, self.njobs, step):
+            if self.origins[self.jobs[i].origin].fd >= 0:
+                looked += 1
+                missing += not kio_is_cached(self.origins[self.jobs[i].origin].fd,
+                                             self.jobs[i].offset + self.jobs[i].nbytes // 2)
+        self.cold = 4 * missing > looked
+
+    cdef void ask_ahead(self, size_t number) noexcept nogil:
+        """Cold: keep the device busy with the jobs after this one.  Called with the lock held."""
+        cdef Job *job
+        cdef uint64_t ahead = 0
+        cdef size_t i = number
+        while i < self.njobs and ahead < AHEAD:
+            job = self.jobs + i
+            if i >= self.asked and self.origins[job.origin].fd >= 0:
+                kio_advise_soon(self.origins[job.origin].fd, job.offset, job.nbytes)
+                self.asked = i + 1
+            ahead += job.nbytes
+            i += 1
+
     cdef void work(self, bint main) noexcept nogil:
         """Take jobs in order until none is left or one has failed."""
         cdef uint8_t *window = NULL
@@ -575,6 +606,8 @@ cdef class Run:
                 PyThread_release_lock(self.lock)
                 break
             self.next_job += 1
+            if self.cold:
+                self.ask_ahead(number)
             PyThread_release_lock(self.lock)
             job = self.jobs + number
             if window == NULL:
@@ -621,7 +654,6 @@ cdef class Run:
     cdef int execute(self, regions, threads) except -1:
         """Plan, run, check.  Raises what the first failing job met."""
         cdef Source source
-        cdef size_t n
         covered = self.plan(regions)
         pinned = []
         helpers = []
@@ -632,6 +664,7 @@ cdef class Run:
                     pinned.append(source.descriptor)
             if threads is None:
                 threads = default_threads(self.total, self.scratch)
+            self.look()
             for _ in range(min(threads, <object>self.njobs) - 1):
                 thread = threading.Thread(target=self.helper, name="kio-transfer", daemon=True)
                 helpers.append(thread)
@@ -716,7 +749,6 @@ cdef list regions_of(tensors, verify):
     verify None takes those of which at least half is read anyway: then the sum is almost free.
     """
     cdef Tensor tensor
-    cdef Extent extent
     if verify is False:
         return []
     wanted = {}
@@ -775,13 +807,12 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     cdef Run run = Run()
     cdef Tensor tensor
     cdef uint8_t *dst
-    cdef uint8_t *base
     tensors = list(tensors)
     if into is None:
         into = [None] * len(tensors)
     elif len(into) != len(tensors):
         raise ValueError(f"into: expected {len(tensors)} entries, found {len(into)}")
-    for tensor, out in zip(tensors, into):
+    for tensor in tensors:
         if tensor.problem is not None:
             run.want(tensor, NULL, None, None)        # raises
     new = [tensor for tensor, out in zip(tensors, into) if out is None]

@@ -158,16 +158,12 @@ def test_opening_reads_the_structure_only():
     assert file.nbytes < 200_000
 
 
-names = st.text(
-    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\:"), min_size=1, max_size=12
-)
+names = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\:"), min_size=1, max_size=12)
 paths = st.lists(names.filter(lambda n: n not in (".", "..")), min_size=1, max_size=3).map("/".join)
 
 
 @given(
-    st.dictionaries(
-        paths, st.tuples(st.binary(max_size=300), st.sampled_from([0, 8]), st.booleans()), max_size=8
-    ),
+    st.dictionaries(paths, st.tuples(st.binary(max_size=300), st.sampled_from([0, 8]), st.booleans()), max_size=8),
     st.booleans(),
 )
 def test_equals_zipfile(members, seekable):

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kio.containers import hdf5, hdf5_lib
+from kio.raw.source import Source
 from tests.conftest import CORPUS, real
 
 from .hdf5_files import make
@@ -58,3 +60,30 @@ def test_random_files(seed: int) -> None:
 def test_many_random_files(block: int) -> None:
     for seed in range(block * 200, block * 200 + 200):
         compare(make(random.Random(seed)))
+
+
+def resolved(file: hdf5.File, path: str) -> str:
+    """The native path of an object: which of its links is met first depends on the walk."""
+    here = ""
+    for name in path.split("/"):
+        here = f"{here}/{name}" if here else name
+        here = file.aliases.get(here, here)
+    return here
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32))
+def test_twin(seed: int) -> None:
+    """kio.containers.hdf5_lib gives the same index, extent by extent."""
+    native = hdf5.open(Source.of_bytes(make(random.Random(seed), objects=60)))
+    with hdf5_lib.open(native) as twin:
+        assert {resolved(native, path) for path in twin} == set(native.tensors)
+        for path, theirs in twin.items():
+            ours = native.tensors[resolved(native, path)]
+            assert (ours.problem is None) == (theirs.problem is None), (ours.problem, theirs.problem)
+            assert ours.shape == theirs.shape
+            if ours.problem is not None or ours.nelems == 0:
+                continue
+            assert (ours.dtype_name, ours.dtype) == (theirs.dtype_name, theirs.dtype)
+            if theirs.extents[0].source is native.source:
+                assert sorted(map(repr, ours.extents)) == sorted(map(repr, theirs.extents))

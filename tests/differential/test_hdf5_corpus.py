@@ -59,7 +59,12 @@ def unmarked(value: Any) -> Any:
 
 def same_attribute(ours: Any, told: dict[str, Any]) -> bool:
     if isinstance(ours, hdf5.Unreadable):
-        return "committed" in ours.reason or not isinstance(told["stored"], str) or "error" in told or told.get("shape", 0) is None
+        return (
+            "committed" in ours.reason
+            or not isinstance(told["stored"], str)
+            or "error" in told
+            or told.get("shape", 0) is None
+        )
     if isinstance(ours, (str, bytes, list)):
         if "value" in told:
             return bool(plain(ours) == unmarked(told["value"]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import warnings
 from importlib.util import find_spec
@@ -21,7 +22,15 @@ KERAS3 = Path(__file__).parents[1] / "corpus" / "keras3"
 CASES = sorted(path.parent for path in KERAS3.glob("*/*/expected.json"))
 
 # Where kio refuses what stock Keras takes.  Every entry needs a reason that convinces a stranger.
-REFUSED: dict[str, str] = {}
+TOLERANCE = {"bfloat16": 2e-2}
+
+REFUSED = {
+    **{
+        f"{version}/nested_list_layer": "the writer left the nested layers out of the file; stock Keras keeps "
+        "their random values without a word (keras#20598)"
+        for version in (p.name for p in KERAS3.iterdir() if p.is_dir())
+    },
+}
 
 
 def files():
@@ -29,6 +38,11 @@ def files():
         expected = json.loads((folder / "expected.json").read_text())
         for name in expected["files"]:
             yield pytest.param(folder, name, id=f"{folder.parent.name}-{folder.name}-{name}")
+
+
+def arrays(folder):
+    with np.load(folder / "expected.npz") as saved:
+        return dict(saved)
 
 
 def spec(folder):
@@ -44,16 +58,16 @@ def test_tensors(folder, name):
             kio.open(folder / name)
         return
     wanted = {
-        path: record
-        for member, tensors in expected["tensors"].items()
-        for path, record in tensors.items()
+        path: record for member, tensors in expected["tensors"].items() for path, record in tensors.items()
     }
     with kio.open(folder / name) as ckpt:
         assert set(ckpt) == set(wanted)
         arrays = ckpt.read(verify=True)
         for path, record in wanted.items():
             assert arrays[path].shape == tuple(record["shape"]), path
-            assert hashlib.sha256(np.ascontiguousarray(arrays[path]).tobytes()).hexdigest() == record["sha256"]
+            assert (
+                hashlib.sha256(np.ascontiguousarray(arrays[path]).tobytes()).hexdigest() == record["sha256"]
+            )
         for asset, digest in expected.get("assets", {}).items():
             found = ckpt.assets.read(asset.removeprefix("assets/"))
             assert hashlib.sha256(found).hexdigest() == digest
@@ -79,9 +93,14 @@ def values(model):
     return variables
 
 
+def bare(path):
+    """The last part of a variable's path, without the number that Keras counts up in a process."""
+    return re.sub(r"_\d+$", "", path.split("/")[-1])
+
+
 def bits(array):
-    array = np.asarray(array)
-    return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+    """The bytes, so that NaN equals itself and bfloat16 compares with what npz could hold of it."""
+    return np.ascontiguousarray(array).reshape(-1).view("u1")
 
 
 def quietly(load):
@@ -97,7 +116,7 @@ def load_both(keras, path):
         stock = e
     try:
         mine = quietly(lambda: kio.load_model(path))
-    except kio.KioError as e:
+    except (kio.KioError, ImportError) as e:  # a layer of the model may need TensorFlow
         mine = e
     return stock, mine
 
@@ -109,7 +128,8 @@ def needs(folder):
 
 @pytest.mark.keras
 @pytest.mark.parametrize(
-    "folder, name", [p for p in files() if "weights" not in str(p.values[1]) and "npz" not in str(p.values[1])]
+    "folder, name",
+    [p for p in files() if "weights" not in str(p.values[1]) and "npz" not in str(p.values[1])],
 )
 def test_load_model(keras, folder, name):
     expected = spec(folder)
@@ -120,18 +140,18 @@ def test_load_model(keras, folder, name):
     if isinstance(mine, Exception):
         assert isinstance(stock, Exception) or key in REFUSED, f"stock loads it: {mine!r}"
         return
-    saved = np.load(folder / "expected.npz")
+    saved = arrays(folder)
     got = values(mine)
     wrong = []
-    by_path = {}
-    for k, record in enumerate(expected["variables"]):
-        by_path.setdefault((record["owner"], record["path"]), (k, record))
-    if len(got) == len(expected["variables"]):
-        for k, (record, variable) in enumerate(zip(expected["variables"], got, strict=True)):
-            if record["stored"].get(name) and record["name"] != "g_idx":
-                value = keras.ops.convert_to_numpy(variable)
-                if not np.array_equal(bits(value), bits(saved[f"variable_{k:03}"]), equal_nan=True):
-                    wrong.append((record["path"], variable.path))
+    # float8 layers order their variables differently once loaded; then only stock is compared with.
+    in_order = [bare(r["path"]) for r in expected["variables"]] == [bare(v.path) for v in got]
+    for k, (record, variable) in enumerate(zip(expected["variables"], got, strict=False)):
+        if in_order and record["stored"].get(name) and record["name"] != "g_idx":
+            value = keras.ops.convert_to_numpy(variable)
+            if value.itemsize != saved[f"variable_{k:03}"].itemsize:
+                continue  # jax without x64 has no float64; stock is compared with below
+            if not np.array_equal(bits(value), bits(saved[f"variable_{k:03}"])):
+                wrong.append((record["path"], variable.path))
     if wrong:
         # Only what the writer's own reload could not give back either (LoRA, requantised scales).
         differing = set(expected["files"][name]["reload"].get("differing") or ())
@@ -139,13 +159,11 @@ def test_load_model(keras, folder, name):
         assert {path for path, _ in wrong} <= allowed, wrong
     if not isinstance(stock, Exception):
         other = values(stock)
-        assert [v.path.split("/")[-1] for v in got] == [v.path.split("/")[-1] for v in other]
+        assert [bare(v.path) for v in got] == [bare(v.path) for v in other]
         differ = [
             v.path
             for v, w in zip(got, other, strict=True)
-            if not np.array_equal(
-                bits(keras.ops.convert_to_numpy(v)), bits(keras.ops.convert_to_numpy(w)), equal_nan=True
-            )
+            if not np.array_equal(bits(keras.ops.convert_to_numpy(v)), bits(keras.ops.convert_to_numpy(w)))
             and "seed_generator_state" not in v.path
         ]
         if wrong or differ:
@@ -165,19 +183,38 @@ def _outputs(keras, model, expected, saved):
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("name", ["functional", "rnn", "attention", "norms", "nested", "shared_layer", "int8", "bfloat16",
-                                  "sequential_twelve", "list_model", "subclassed_around", "conv2d", "rnn_convlstm"])
-@pytest.mark.parametrize("version", sorted(p.name for p in KERAS3.iterdir() if p.is_dir() and p.name[0].isdigit()))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "functional",
+        "rnn",
+        "attention",
+        "norms",
+        "nested",
+        "shared_layer",
+        "int8",
+        "bfloat16",
+        "sequential_twelve",
+        "list_model",
+        "subclassed_around",
+        "conv2d",
+        "rnn_convlstm",
+    ],
+)
+@pytest.mark.parametrize(
+    "version", sorted(p.name for p in KERAS3.iterdir() if p.is_dir() and p.name[0].isdigit())
+)
 def test_outputs(keras, version, name):
     folder = KERAS3 / version / name
     if not (folder / "model.keras").exists():
         pytest.skip("this version did not write the case")
-    expected, saved = spec(folder), np.load(folder / "expected.npz")
+    expected, saved = spec(folder), arrays(folder)
     if needs(folder) and find_spec(needs(folder)) is None:
         pytest.skip(f"the model needs {needs(folder)}")
     stock, mine = load_both(keras, folder / "model.keras")
     if isinstance(mine, Exception):
         assert isinstance(stock, Exception)
         return
-    for k, got in enumerate(_outputs(keras, mine, expected, saved)):
-        np.testing.assert_allclose(got, saved[f"output_{k}"], rtol=2e-2 if name == "bfloat16" else 2e-4, atol=1e-5)
+    # The numpy backend warns that it has no gradients.
+    for k, got in enumerate(quietly(lambda: _outputs(keras, mine, expected, saved))):
+        np.testing.assert_allclose(got, saved[f"output_{k}"], rtol=TOLERANCE.get(name, 2e-4), atol=1e-5)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import kio
-
 from tests.conftest import real
 
 KINDS = ("keras_zip", "k3_weights_h5")

@@ -184,9 +184,7 @@ def test_zip64_number_where_none_is_asked_for():
 # ------------------------------------------------------------- two copies of one fact
 
 
-@pytest.mark.parametrize(
-    "field", ["flags", "method", "crc", "nbytes_stored", "nbytes", "name_nbytes", "name"]
-)
+@pytest.mark.parametrize("field", ["flags", "method", "crc", "nbytes_stored", "nbytes", "name_nbytes", "name"])
 @pytest.mark.parametrize("member", [0, 1, 2])
 def test_local_header_differs(field, member):
     at, _ = fields(GOOD)[f"local{member}.{field}"]
@@ -333,6 +331,12 @@ def test_flags(flags, what):
 @pytest.mark.parametrize("method", [1, 6, 9, 12, 14, 93, 95, 99])
 def test_methods(method):
     refused(raw([(b"a", b"1", {"method": method}, {"method": method})]), f"method {method}", UnsupportedError)
+
+
+@pytest.mark.parametrize("version", [64, 99, 255])
+def test_versions(version):
+    refused(patch(GOOD, central1__version=version), "version", UnsupportedError)
+    assert load(patch(GOOD, central1__version=63, central0__version=0x0A14)) == MEMBERS
 
 
 def test_stored_with_two_sizes():

@@ -16,9 +16,7 @@ LOCATOR = {"disk": 4, "start": 8, "disks": 4}
 
 def pack(signature, table, values):
     """A record; fields that ``values`` lacks are 0."""
-    return signature + b"".join(
-        values.get(name, 0).to_bytes(width, "little") for name, width in table.items()
-    )
+    return signature + b"".join(values.get(name, 0).to_bytes(width, "little") for name, width in table.items())
 
 
 def number(data, at, width):
@@ -103,9 +101,7 @@ def raw(members, *, prefix=b""):
     for name, data, local, central in members:
         facts = {"version": 20, "made_by": 0x0314, "date": 33, "crc": zlib.crc32(data), "offset": len(out)}
         facts |= {"nbytes_stored": len(data), "nbytes": len(data), "name_nbytes": len(name)}
-        one, two = (
-            {"extra": b"", "comment": b"", "after": b"", **facts, **given} for given in (local, central)
-        )
+        one, two = ({"extra": b"", "comment": b"", "after": b"", **facts, **given} for given in (local, central))
         for values in (one, two):
             values |= {"extra_nbytes": len(values["extra"]), "comment_nbytes": len(values["comment"])}
         out += pack(b"PK\3\4", LOCAL, one) + name + one["extra"] + data + one["after"]
@@ -124,9 +120,4 @@ def zip64(data, *, record=(), locator=(), **ends):
     numbers = {"nbytes": 44, "made_by": 45, "version": 45, "disk_count": count, "count": count}
     numbers |= {"directory_nbytes": len(data) - 22 - at, "directory": at, **dict(record)}
     place = {"start": len(data) - 22, "disks": 1, **dict(locator)}
-    return (
-        data[:-22]
-        + pack(b"PK\6\6", END64, numbers)
-        + pack(b"PK\6\7", LOCATOR, place)
-        + patch(data, **ends)[-22:]
-    )
+    return data[:-22] + pack(b"PK\6\6", END64, numbers) + pack(b"PK\6\7", LOCATOR, place) + patch(data, **ends)[-22:]

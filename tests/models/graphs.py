@@ -13,6 +13,14 @@ import keras
 import numpy as np
 from keras import layers
 
+from kio.mapping.rules import RULES, Rule
+
+
+def own_rule() -> Rule:
+    """The rule of the Keras that runs."""
+    version = tuple(int(n) for n in keras.__version__.split(".")[:3])
+    return next(r for r in RULES if r.since <= version <= r.until and r.keys == "index")
+
 
 def number(model: Any, extra: Any = ()) -> None:
     """Give every variable a value that no other has."""

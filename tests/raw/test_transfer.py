@@ -250,10 +250,10 @@ def test_damaged_chunks_are_found(tmp_path, kw):
     x = rng.integers(0, 9, (64, 64)).astype("f4")
     with h5py.File(path, "w") as f:
         f.create_dataset("x", data=x, chunks=(32, 64), **kw)
-    tensor, _ = chunked(path, "x")
+    tensor, expected = chunked(path, "x")
     good = path.read_bytes()
     extent = tensor.extents[1]
-    silent = 0
+    told = 0
     for at in range(extent.offset, extent.offset + extent.nbytes, 7):
         bad = bytearray(good)
         bad[at] ^= 1 << (at % 8)
@@ -266,14 +266,19 @@ def test_damaged_chunks_are_found(tmp_path, kw):
                 for e in tensor.extents
             ],
         )
-        for out in (transfer.read, transfer.check):
-            try:
-                out([damaged])
-                silent += "gzip" in kw.values() or "fletcher32" in kw
-            except CorruptError as e:
-                assert "tensor x" in str(e) and e.tensor == "x"
-    # The window size and level bits of a zlib header may change without harm.
-    assert silent <= 2
+        try:
+            (array,) = transfer.read([damaged])
+        except CorruptError as e:
+            told += 1
+            assert "tensor x" in str(e) and e.tensor == "x"
+            with pytest.raises(CorruptError):
+                transfer.check([damaged])
+            continue
+        # Some bits say nothing about the data: the level in a zlib header, padding at its end.
+        # LZF alone has no checksum to go by.
+        transfer.check([damaged])
+        assert np.array_equal(array, expected) or not ("gzip" in kw.values() or "fletcher32" in kw)
+    assert told > 0
 
 
 def test_decoded_size_must_be_that_of_the_chunk():
@@ -322,6 +327,7 @@ def test_arena_slabs_are_shared_and_aligned():
     assert len({id(a.base) for a in arrays if a.nbytes}) == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_interrupt_ends_a_read():
     class Slow(io.BytesIO):
         def readinto(self, b):
@@ -329,11 +335,21 @@ def test_interrupt_ends_a_read():
             return super().readinto(b)
 
     source = Source.of_file(io.BufferedReader(Slow(BLOB), 1000))
-    tensors = [Tensor(f"t{k}", "uint8", (900,), [Extent(source, k * 20000, 900)]) for k in range(500)]
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+    tensors = [Tensor(f"t{k}", "uint8", (900,), [Extent(source, k * 20000, 900)]) for k in range(600)]
+    ended = threading.Event()
+
+    def interrupt():
+        # A signal that strikes inside a weakref callback is only reported: send another.
+        while not ended.wait(1):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        transfer.read(tensors, threads=1)
-    assert time.monotonic() - begin < 5
-    timer.join()
+        try:
+            transfer.read(tensors, threads=1)
+        finally:
+            ended.set()
+    assert time.monotonic() - begin < 8
+    interrupter.join()

@@ -17,7 +17,8 @@ import numpy as np
 from kio import dtypes
 from kio.errors import LimitError
 
-from libc.stdint cimport UINT64_MAX, uint8_t, uint32_t
+from cython cimport final
+from libc.stdint cimport UINT64_MAX, uint32_t
 
 from kio.containers.hdf5.btree2 cimport Records, records_of
 from kio.containers.hdf5.header cimport (
@@ -40,7 +41,6 @@ from kio.containers.hdf5.heap cimport (
 from kio.containers.hdf5.structure cimport address, times
 from kio.containers.hdf5.types cimport (
     FIXED_TEXT,
-    HEAP_TEXT,
     NUL_TERMINATED,
     SPACE_PADDED,
     Space,
@@ -48,11 +48,12 @@ from kio.containers.hdf5.types cimport (
     parse_space,
     parse_type,
 )
-from kio.raw.cursor cimport Cursor, left, seek, skip, take, tell, u8, u16, u32
+from kio.raw.cursor cimport Cursor, skip, take, tell, u8, u16, u32
 
 cdef tuple TABLE = dtypes.TABLE
 
 
+@final
 cdef class Unreadable:
     """Stands for an attribute of a kind that kio does not decode.
 
@@ -200,7 +201,7 @@ cdef object _value(Structure s, const Parts *parts, uint64_t *room):
     cdef Cursor c
     cdef Space space
     cdef Type t
-    cdef uint64_t nbytes, i
+    cdef uint64_t nbytes
     cdef list texts
     if parts.shared:
         return Unreadable("committed (shared) datatype")
@@ -220,19 +221,26 @@ cdef object _value(Structure s, const Parts *parts, uint64_t *room):
     s.charge(nbytes)
     s.view(&c, parts.value, nbytes)
     if not t.text:
-        row = TABLE[t.dtype]
-        array = np.frombuffer(take(&c, nbytes), dtypes.numpy_dtype(row.name, bool(t.big and row.itemsize > 1)))
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        if space.rank == 0:
-            return array[0]
-        return array.reshape([space.dims[i] for i in range(space.rank)])
+        return _numbers(&c, &t, &space, nbytes)
     texts = []
-    for i in range(space.nelems):
+    for _ in range(space.nelems):
         texts.append(_fixed_text(&c, &t) if t.text == FIXED_TEXT else _heap_text(s, &c, parts, room))
     if space.rank == 0:
         return texts[0]
     return texts
+
+
+cdef object _numbers(Cursor *c, const Type *t, const Space *space, uint64_t nbytes):
+    row = TABLE[t.dtype]
+    stored = dtypes.numpy_dtype(row.name, bool(t.big and row.itemsize > 1))
+    if row.name == "bool":
+        # Bytes other than 0 and 1 are true, and must not be taken as booleans unseen.
+        array = np.frombuffer(take(c, nbytes), np.uint8) != 0
+    else:
+        array = np.frombuffer(take(c, nbytes), stored).astype(stored.newbyteorder("="))
+    if space.rank == 0:
+        return array[0]
+    return array.reshape([space.dims[d] for d in range(space.rank)])
 
 
 cdef int _too_large(Structure s, const Parts *parts) except -1:

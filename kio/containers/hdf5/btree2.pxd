@@ -1,11 +1,13 @@
 # btree2.pxd - version 2 B-trees as a flat list of records
 
+from cython cimport final
 from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t
 
 from kio.containers.hdf5.structure cimport Structure
 
 
+@final
 cdef class Records:
     cdef uint64_t *items                 # offset of each record in the source
     cdef size_t count, room

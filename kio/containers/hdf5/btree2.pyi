@@ -1,3 +1,6 @@
 # Version 2 B-trees; for cimport only.
 
+from typing import final
+
+@final
 class Records: ...

@@ -29,8 +29,8 @@ cdef enum:
 cdef struct Tree:
     unsigned kind, node_nbytes, record_nbytes, depth
     unsigned count_nbytes                # of the field "number of records"
-    uint64_t[DEPTH_MAX + 1] most         # records in a node, by level
-    unsigned[DEPTH_MAX + 1] total_nbytes # of the field "total number of records", by level
+    uint64_t[DEPTH_MAX + 1] most             # records in a node, by level
+    unsigned[DEPTH_MAX + 1] total_nbytes     # of the field "total number of records", by level
 
 
 cdef struct Node:

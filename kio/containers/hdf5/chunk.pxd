@@ -1,5 +1,6 @@
 # chunk.pxd - the grid of chunks of one dataset
 
+from cython cimport final
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kio.containers.hdf5.filters cimport Pipeline
@@ -11,6 +12,7 @@ cdef enum:
     ALL_SKIPPED = 0xFFFFFFFF             # filter mask of a chunk that no filter was applied to
 
 
+@final
 cdef class Chunks:
     """Takes the stored chunks of a dataset one by one, from whichever index finds them."""
     cdef Structure s

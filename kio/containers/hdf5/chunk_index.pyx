@@ -49,7 +49,6 @@ from kio.containers.hdf5.layout cimport (
     EXTENSIBLE_ARRAY,
     FIXED_ARRAY,
     IMPLICIT,
-    SINGLE,
 )
 from kio.containers.hdf5.structure cimport Structure, address, length, log2_of, times
 from kio.containers.hdf5.types cimport RANK_MAX
@@ -389,8 +388,10 @@ cdef int _super_block(Chunks out, const Array *array, uint64_t at, uint64_t insi
     cdef Structure s = out.s
     cdef uint64_t npages = nelems // array.page if nelems > array.page else 0
     cdef uint64_t prefix = 6 + s.address_nbytes + array.offset_nbytes
-    cdef uint64_t nbits = ndata * ((npages + 7) // 8), k, block
-    s.inside(at, ndata, "super block")
+    cdef uint64_t nbits = times(ndata, (npages + 7) // 8), k, block
+    # Both products are bounded by the file before they are added up.
+    s.inside(at, times(ndata, s.address_nbytes), "super block")
+    s.inside(at, nbits, "super block")
     _open_block(s, &c, at, b"EASB", array, prefix + nbits + ndata * s.address_nbytes, first)
     s.view(&bits, at + prefix, nbits)
     skip(&c, nbits)

@@ -1,5 +1,6 @@
 # file.pxd - an open file: superblock, walk, tensors, attributes
 
+from cython cimport final
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -23,6 +24,7 @@ cdef struct Object:
     uint8_t attributes       # has any
 
 
+@final
 cdef class Objects:
     """Groups and datasets in the order of the walk, found again by header address."""
     cdef Object *items
@@ -44,12 +46,14 @@ cdef struct Facts:
     bint external, attributes
 
 
+@final
 cdef class Expander:
     """Index.expand of a file; apart from File so that the two do not hold each other."""
     cdef Structure s
     cdef dict headers                        # path of a chunked dataset -> its object header
 
 
+@final
 cdef class File:
     cdef readonly Source source
     cdef readonly Index tensors

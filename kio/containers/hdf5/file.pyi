@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, final
 
 from kio.limits import Limits
 from kio.raw.source import Source
@@ -6,9 +6,12 @@ from kio.raw.tensor import Extent, Index
 
 def open(source: Source, limits: Limits = ...) -> File: ...
 
+@final
 class Objects: ...
 
+@final
 class File:
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
     @property
     def source(self) -> Source: ...
     @property
@@ -24,5 +27,6 @@ class File:
     def attributes(self, path: str) -> dict[str, Any]: ...
     def attribute_of_all(self, name: str) -> dict[str, Any]: ...
 
+@final
 class Expander:
     def __call__(self, path: str, number: int) -> list[Extent]: ...

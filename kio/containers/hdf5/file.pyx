@@ -61,7 +61,7 @@ from kio.containers.hdf5.header cimport (
     next_message,
     open_header,
 )
-from kio.containers.hdf5.layout cimport CHUNKED, COMPACT, CONTIGUOUS, VIRTUAL, parse_layout
+from kio.containers.hdf5.layout cimport CHUNKED, CONTIGUOUS, VIRTUAL, parse_layout
 from kio.containers.hdf5.structure cimport address, times
 from kio.containers.hdf5.types cimport parse_space, parse_type
 from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, take, text, u8, uint
@@ -103,7 +103,8 @@ def open(Source source, limits=DEFAULT):
     file.expander = Expander()
     file.expander.s, file.expander.headers = file.s, {}
     file.tensors.expand = file.expander
-    file.info = dict.fromkeys(("superblock", "user_block", "end_of_file", "groups", "datasets"), 0)
+    file.info = dict.fromkeys((
+        "superblock", "user_block", "end_of_file", "groups", "datasets", "chunked", "linked_groups"), 0)
     file.superblock()
     file.walk()
     file.tensors.seal()
@@ -171,10 +172,12 @@ cdef class File:
         aliases: Path of each further hard link to an object -> its first path.
         refused: Path of each link that was not followed (soft, external, user-defined)
             and of each named datatype -> why.
-        info: Versions, sizes and counts.
+        info: Counts and sizes: ``superblock`` (version), ``user_block`` and ``end_of_file`` (bytes),
+            ``groups`` (without the root), ``datasets``, ``chunked`` of these, ``linked_groups``:
+            groups that keep links in messages or heaps, as files of a higher libver do.
     """
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
         raise TypeError("use kio.containers.hdf5.open")
 
     @property
@@ -354,7 +357,7 @@ cdef class File:
         finally:
             free(path)
         self.info["datasets"] = len(self.tensors)
-        self.info["groups"] = self.ngroups
+        self.info["groups"] = self.ngroups - 1  # the root is no member of .groups either
         return 0
 
     cdef int visit(self, str path, uint64_t header, uint32_t prefix, Links todo) except -1:
@@ -391,6 +394,7 @@ cdef class File:
                 if facts.dense:
                     dense_links(s, facts.heap, facts.btree, todo)
                 _unique(s, todo, before)
+                self.info["linked_groups"] += 1
             self.ngroups += 1
             for i in range(before, todo.count):
                 todo.items[i].prefix = prefix
@@ -445,6 +449,7 @@ cdef class File:
         if chunks.pipeline.problem is not None:
             return self.unreadable(path, row, chunks.pipeline.problem)
         row.kind = EXPAND
+        self.info["chunked"] += 1
         if chunks.layout.offset != UINT64_MAX:
             find_chunks(chunks)
         if chunks.count == 0 and 0 not in chunks.dims[:chunks.rank]:

@@ -1,10 +1,12 @@
 # filters.pxd - the filter pipeline of a chunked dataset
 
+from cython cimport final
 from libc.stdint cimport uint64_t
 
 from kio.containers.hdf5.structure cimport Structure
 
 
+@final
 cdef class Pipeline:
     """Filters in the order in which they were applied."""
     cdef list filters                    # (codec, parameter) each

@@ -1,3 +1,6 @@
+from typing import final
+
+@final
 class Pipeline:
     """Filters in the order in which they were applied."""
 

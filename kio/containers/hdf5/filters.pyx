@@ -42,7 +42,7 @@ cdef class Pipeline:
 cdef Pipeline parse_filters(Structure s, uint64_t offset, uint64_t nbytes, unsigned itemsize):
     cdef Cursor c
     cdef Pipeline pipeline = Pipeline()
-    cdef unsigned version, nfilters, i, filter, name_nbytes, nvalues, first
+    cdef unsigned version, nfilters, filter, name_nbytes, nvalues, first
     cdef str name
     s.view(&c, offset, nbytes)
     version = u8(&c)
@@ -55,7 +55,7 @@ cdef Pipeline parse_filters(Structure s, uint64_t offset, uint64_t nbytes, unsig
         raise LimitError(f"filters: expected at most limits.filters={s.limits.filters}, found {nfilters}",
                          source=s.name, offset=offset, field="filters")
     skip(&c, 6 if version == 1 else 0)
-    for i in range(nfilters):
+    for _ in range(nfilters):
         filter = u16(&c)
         name_nbytes = u16(&c) if version == 1 or filter >= 256 else 0
         skip(&c, 2)

@@ -5,6 +5,7 @@
 # link_message    one compact link
 # dense_links     fractal heap and v2 B-tree
 
+from cython cimport final
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -27,6 +28,7 @@ cdef struct Link:
     uint8_t kind
 
 
+@final
 cdef class Links:
     cdef Link *items
     cdef size_t count, room

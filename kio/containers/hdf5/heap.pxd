@@ -1,5 +1,6 @@
 # heap.pxd - where objects of fractal heaps and of global heap collections lie
 
+from cython cimport final
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -34,6 +35,7 @@ cdef struct Item:
     uint32_t index
 
 
+@final
 cdef class Collection:
     """The objects of one global heap collection."""
     cdef Item *items

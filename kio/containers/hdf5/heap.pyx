@@ -32,9 +32,8 @@ Global heap collection                       Object
  16  objects                                  16  data, padded to 8
 """
 
-from libc.stdint cimport UINT64_MAX
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from kio.containers.hdf5.btree2 cimport Records, records_of
 from kio.containers.hdf5.structure cimport address, length, log2_of, width_of
@@ -48,8 +47,8 @@ cdef bint _power(uint64_t v) noexcept:
 
 cdef int open_fractal_heap(Structure s, uint64_t at, FractalHeap *h) except -1:
     cdef Cursor c
-    cdef unsigned o = s.address_nbytes, l = s.length_nbytes, version, filters, flags, bits
-    s.parse(&c, at, 26 + 12 * l + 3 * o)
+    cdef unsigned o = s.address_nbytes, lengths = s.length_nbytes, version, filters, flags, bits
+    s.parse(&c, at, 26 + 12 * lengths + 3 * o)
     expect(&c, b"FRHP", 4)
     version = u8(&c)
     if version:
@@ -64,9 +63,9 @@ cdef int open_fractal_heap(Structure s, uint64_t at, FractalHeap *h) except -1:
     flags = u8(&c)
     h.block_checksums = flags & 2
     h.managed_max = u32(&c)
-    skip(&c, l)
+    skip(&c, lengths)
     h.huge = address(s, &c)
-    skip(&c, l + o + 8 * l)
+    skip(&c, o + 9 * lengths)
     h.width = u16(&c)
     h.start_nbytes = length(s, &c)
     h.direct_max = length(s, &c)

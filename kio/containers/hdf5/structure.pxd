@@ -3,6 +3,7 @@
 # Structure   an image, the sizes of addresses and lengths in it, the work budget
 # Ranges      which bytes were parsed as structure, which are raw data; the two are disjoint
 
+from cython cimport final
 from libc.stddef cimport size_t
 from libc.stdint cimport UINT64_MAX, uint8_t, uint32_t, uint64_t
 
@@ -15,6 +16,7 @@ cdef struct Range:
     uint64_t nbytes
 
 
+@final
 cdef class Ranges:
     cdef Range *parsed                   # until settle()
     cdef Range *raw                      # sorted by settle()
@@ -28,6 +30,7 @@ cdef class Ranges:
     cdef bint hits(self, uint64_t offset, uint64_t nbytes) noexcept
 
 
+@final
 cdef class Structure:
     cdef readonly Image image
     cdef readonly str name               # of the source, for messages

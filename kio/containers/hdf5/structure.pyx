@@ -14,9 +14,8 @@ from kio.errors import (
 )
 
 from libc.stdlib cimport calloc, free, qsort, realloc
-from libc.string cimport memset
 
-from kio.raw.cursor cimport enter, run, seek, u32
+from kio.raw.cursor cimport enter, run, u32
 from kio.raw.kernels cimport lookup3
 from kio.raw.source cimport Source
 
@@ -83,7 +82,8 @@ cdef class Ranges:
         """Check all ranges added so far; from here on structure is checked as it is added."""
         cdef size_t i, bucket, nbuckets
         cdef uint64_t free_from = 0
-        qsort(self.raw, self.nraw, sizeof(Range), &_by_offset)
+        if self.nraw:
+            qsort(self.raw, self.nraw, sizeof(Range), &_by_offset)
         for i in range(self.nraw):
             if self.raw[i].offset < free_from:
                 raise CorruptError("stored runs: expected no overlap, found one", source=name,

@@ -24,7 +24,7 @@ from kio import dtypes
 from libc.stdint cimport UINT64_MAX
 
 from kio.containers.hdf5.structure cimport length, times
-from kio.raw.cursor cimport Cursor, left, seek, skip, starts, u8, u16, u32, uint
+from kio.raw.cursor cimport Cursor, skip, starts, u8, u16, u32, uint
 
 cdef int8_t BOOL = dtypes.CODES["bool"]
 cdef int8_t BFLOAT16 = dtypes.CODES["bfloat16"]
@@ -180,7 +180,7 @@ cdef int _complex(Structure s, Cursor *c, const Head *head, Type *t) except -1:
     cdef Head base
     cdef Type part[2]
     cdef unsigned i, members = 2 if head.cls == COMPOUND else 1
-    cdef uint64_t at, place
+    cdef uint64_t place
     t.problem = b"compound type" if head.cls == COMPOUND else b"complex type"
     if head.cls == COMPOUND and head.bits & 0xFFFF != 2:
         return 0

@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import sys
 import traceback
@@ -309,7 +310,8 @@ def dumps(value, indent=0):
 
 
 def told(error):
-    return f"{type(error).__name__}: {str(error).strip()[:300]}"
+    text = re.sub(r" at 0x[0-9a-f]+", "", str(error).strip())
+    return f"{type(error).__name__}: {text[:300]}"
 
 
 def make(name: str, case: Case, folder: pathlib.Path) -> dict[str, str]:
@@ -387,10 +389,12 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     log = out / "skipped.json"
     skipped = json.loads(log.read_text()) if log.exists() else {}
-    for stale in [p for p in out.iterdir() if p.is_dir() and p.name not in CASES]:
+    mine = [name for name, case in CASES.items() if version in (case.versions or [version])]
+    for stale in [p for p in out.iterdir() if p.is_dir() and p.name not in mine]:
         shutil.rmtree(stale)
+    skipped = {k: v for k, v in skipped.items() if k.split("/")[0] in mine}
     for name, case in CASES.items():
-        wanted = name in options.cases if options.cases else version in (case.versions or [version])
+        wanted = name in (options.cases or mine)
         if not wanted or (backend != case.backend and not options.cases):
             continue
         skipped = {k: v for k, v in skipped.items() if k.split("/")[0] != name}

@@ -1,0 +1,55 @@
+"""flat: names without structure."""
+
+from __future__ import annotations
+
+import pytest
+
+from kio.errors import MatchError
+from kio.mapping import flat, keras_paths
+from kio.mapping.plan import STRICT
+from kio.mapping.tree import Tree
+
+from .make import Build, fake
+
+
+def model() -> Tree:
+    b = Build()
+    layers = [b.node("dense", "a", [(2, 2)]), b.node("dense", "b", [(2, 2)])]
+    tree = b.tree(b.node("sequential", "s", kind="Sequential", layers=layers))
+    for leaf in tree.leaves:
+        leaf.path = "s/" + leaf.path
+    return tree
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["s/a/v0", "s/b/v0"],
+        ["a/v0", "b/v0"],
+        ["a.v0", "b.v0"],
+        ["layers/dense/vars/0", "layers/dense_1/vars/0"],
+    ],
+)
+def test_spellings(names: list[str]) -> None:
+    plan = flat.match(fake(names), model()).check(STRICT)
+    assert [t.name for t, _ in plan.pairs] == names
+
+
+def test_misfits() -> None:
+    with pytest.raises(MatchError, match="missing s/b/v0"):
+        flat.match(fake(["a/v0"]), model()).check()
+    with pytest.raises(MatchError, match="expected shape"):
+        flat.match(fake(["a/v0", "b/v0"], shape=(3, 3)), model()).check()
+
+
+def test_include_and_rename() -> None:
+    plan = flat.match(fake(["x/v0", "b/v0"]), model(), rename={"a": "x"}).check(STRICT)
+    assert [t.name for t, _ in plan.pairs] == ["x/v0", "b/v0"]
+    assert len(flat.match(fake(["a/v0"]), model(), include="s/a/*").check(STRICT).pairs) == 1
+
+
+def test_names_are_unique() -> None:
+    tree = model()
+    for leaf in tree.leaves:
+        leaf.path = "same/kernel"
+    assert sorted(flat.names(tree).values()) == sorted(keras_paths.names(tree).values())
