@@ -39,9 +39,7 @@ class Results:
         for record in records:
             if record["kind"] == "sample":
                 newest[record["case"]] = max(record["run"], newest.get(record["case"], ""))
-        self.limits = {
-            record["label"]: record["gb_per_s"] for record in records if record["kind"] == "roofline"
-        }
+        self.limits = {record["label"]: record["gb_per_s"] for record in records if record["kind"] == "roofline"}
         self.samples: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
         self.refused: dict[str, dict[str, str]] = defaultdict(dict)
         for record in records:
@@ -61,11 +59,7 @@ class Results:
 
     def limit(self, case: Case) -> list[Record]:
         """The samples of whichever way of moving the bytes was fastest."""
-        ways = [
-            taken
-            for entry, taken in self.samples[case.name].items()
-            if entry.startswith("roofline") and taken
-        ]
+        ways = [taken for entry, taken in self.samples[case.name].items() if entry.startswith("roofline") and taken]
         return min(ways, key=walls, default=[])
 
     def why_not(self, case: Case, entry: str) -> str:
@@ -102,6 +96,7 @@ class Figure:
     high: float
     against_s: float | None = None
     entry_s: float | None = None
+    nrounds: int = 0
     cpu: float | None = None  # the same ratio of CPU seconds, which other work on the machine moves less
 
 
@@ -117,7 +112,7 @@ def figure(results: Results, goal: Goal) -> Figure | str:
             return "peak RSS is not known on this system"
         peaks = [(sample["peak_extra"] - goal.allowance * sample["nbytes"]) / MIB for sample in taken]
         # A bound on memory has to hold every time, so the worst sample counts.
-        return Figure(max(peaks), min(peaks), max(peaks), None, walls(taken))
+        return Figure(max(peaks), min(peaks), max(peaks), None, walls(taken), len(taken))
     if goal.metric == "share":
         other = results.limit(goal.case)
     else:
@@ -131,7 +126,7 @@ def figure(results: Results, goal: Goal) -> Figure | str:
     cpu = None
     if goal.metric == "speedup" and "cpu_s" in taken[0]:
         cpu = compare(*(median(sample["cpu_s"] for sample in samples) for samples in (other, taken)))
-    return Figure(value, min(single), max(single), walls(other), walls(taken), cpu)
+    return Figure(value, min(single), max(single), walls(other), walls(taken), len(single), cpu)
 
 
 COMPARE: dict[str, Callable[[float, float], float]] = {
@@ -143,7 +138,7 @@ COMPARE: dict[str, Callable[[float, float], float]] = {
 
 def _spread(taken: list[Record], value: Callable[[Record], float], entry_s: float) -> Figure:
     single = [value(sample) for sample in taken]
-    return Figure(median(single), min(single), max(single), None, entry_s)
+    return Figure(median(single), min(single), max(single), None, entry_s, len(single))
 
 
 UNIT: dict[str, Callable[[float], str]] = {
@@ -180,7 +175,7 @@ def goals_table(results: Results) -> list[str]:
         if isinstance(found, str):
             out.append(f"| {goal.what} | | | not measured | | {bounds} | {found[:90]} |")
             continue
-        shown = f"**{unit(found.value)}** ({unit(found.low)} – {unit(found.high)})"
+        shown = f"**{unit(found.value)}** ({unit(found.low)} – {unit(found.high)}, n={found.nrounds})"
         times = f"{milliseconds(found.against_s)} | {milliseconds(found.entry_s)}"
         cpu = unit(found.cpu) if found.cpu is not None else ""
         out.append(f"| {goal.what} | {times} | {shown} | {cpu} | {bounds} | {verdict(goal, found.value)} |")
