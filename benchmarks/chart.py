@@ -86,5 +86,5 @@ def _draw_memory(axes: Any, memory: list[tuple[str, float, dict[str, float]]]) -
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set_xlabel("MiB (dotted: the variables)")
-    axes.set_title("Peak extra memory: stock Keras grey, kio blue", fontsize=11)
+    axes.set_title("Peak extra: stock grey, kio blue", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
