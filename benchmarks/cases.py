@@ -91,9 +91,7 @@ def _cases() -> list[Case]:
         ]
     out += [
         Case("index", "index", "h5", OPEN, limit=False, quick=OPEN),
-        Case(
-            "read", "large", "h5", readers, quick=("h5py", "safetensors", "kio", "roofline:threads=1,fresh")
-        ),
+        Case("read", "large", "h5", readers, quick=("h5py", "safetensors", "kio", "roofline:threads=1,fresh")),
         Case("read", "large", "h5", readers, cold=True, quick=("kio", "roofline:threads=2")),
         Case("read", "gzip", "gzip", OPEN, ncpus=2, limit=False, quick=OPEN),
         Case("read", "large", "keras", ("kio", "kio:verify"), quick=("kio", "kio:verify")),

@@ -22,9 +22,7 @@ from kio.raw import kernels
 
 NBYTES = 1 << 20  # fits the second-level cache, as the blocks of a transfer do
 CONVERSIONS = [
-    f"{a}_to_{b}"
-    for name in ("bf16", "f16", "f8_e4m3fn", "f8_e5m2")
-    for a, b in ((name, "f32"), ("f32", name))
+    f"{a}_to_{b}" for name in ("bf16", "f16", "f8_e4m3fn", "f8_e5m2") for a, b in ((name, "f32"), ("f32", name))
 ]
 
 # kernel, implementation, what is timed, bytes it is worth
@@ -159,9 +157,7 @@ def main() -> None:
         return
     for kernel, name, call, nbytes in chosen:
         rate = nbytes / best_s(call, options.seconds) / 1e9
-        print(
-            f"{kernel:18}{name:40}{rate:10.3f} GB/s" if nbytes > 1 else f"{kernel:58}{rate * 1e3:10.3f} M/s"
-        )
+        print(f"{kernel:18}{name:40}{rate:10.3f} GB/s" if nbytes > 1 else f"{kernel:58}{rate * 1e3:10.3f} M/s")
 
 
 if __name__ == "__main__":

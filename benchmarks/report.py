@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import OUT
+from benchmarks import OUT, ROOT
 from benchmarks.cases import ALL, GOALS, MIB, Case, Goal
 
 Record = dict[str, Any]
@@ -23,18 +23,23 @@ BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 
 class Results:
-    """The samples of each case, all of them from the newest run that has the case."""
+    """The samples of each case, all of them from the newest run that has the case.
+
+    Runs of other sizes than the newest one's (--quick, --no-adam) are left out.
+    """
 
     def __init__(self, records: Iterable[Record]) -> None:
         records = list(records)
+        runs = {record["run"]: record for record in records if record["kind"] == "run"}
+        sizes = {run: (record["quick"], record["adam"]) for run, record in runs.items()}
+        newest_run = max(runs, default="")
+        self.runs = {run: record for run, record in runs.items() if sizes[run] == sizes[newest_run]}
+        records = [record for record in records if record["run"] in self.runs]
         newest: dict[str, str] = {}
         for record in records:
             if record["kind"] == "sample":
                 newest[record["case"]] = max(record["run"], newest.get(record["case"], ""))
-        self.runs = {record["run"]: record for record in records if record["kind"] == "run"}
-        self.limits = {
-            record["label"]: record["gb_per_s"] for record in records if record["kind"] == "roofline"
-        }
+        self.limits = {record["label"]: record["gb_per_s"] for record in records if record["kind"] == "roofline"}
         self.samples: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
         self.refused: dict[str, dict[str, str]] = defaultdict(dict)
         for record in records:
@@ -54,15 +59,23 @@ class Results:
 
     def limit(self, case: Case) -> list[Record]:
         """The samples of whichever way of moving the bytes was fastest."""
-        ways = [
-            taken
-            for entry, taken in self.samples[case.name].items()
-            if entry.startswith("roofline") and taken
-        ]
+        ways = [taken for entry, taken in self.samples[case.name].items() if entry.startswith("roofline") and taken]
         return min(ways, key=walls, default=[])
 
     def why_not(self, case: Case, entry: str) -> str:
         return self.refused[case.name].get(entry, "not run")
+
+    def _all(self) -> list[Record]:
+        return [sample for entries in self.samples.values() for taken in entries.values() for sample in taken]
+
+    def load(self) -> float:
+        """The system's load while the samples were taken."""
+        return float(median([sample["load"] or 0 for sample in self._all()] or [0]))
+
+    def foreign(self) -> str:
+        """Which installed kio was measured in place of the checkout, if any."""
+        found = {sample["library"] for sample in self._all() if sample["library"].startswith("kio ")}
+        return ", ".join(sorted(item.rsplit(" ", 1)[0] for item in found if str(ROOT) not in item))
 
 
 def walls(samples: list[Record]) -> float:
@@ -83,6 +96,8 @@ class Figure:
     high: float
     against_s: float | None = None
     entry_s: float | None = None
+    nrounds: int = 0
+    cpu: float | None = None  # the same ratio of CPU seconds, which other work on the machine moves less
 
 
 def figure(results: Results, goal: Goal) -> Figure | str:
@@ -97,7 +112,7 @@ def figure(results: Results, goal: Goal) -> Figure | str:
             return "peak RSS is not known on this system"
         peaks = [(sample["peak_extra"] - goal.allowance * sample["nbytes"]) / MIB for sample in taken]
         # A bound on memory has to hold every time, so the worst sample counts.
-        return Figure(max(peaks), min(peaks), max(peaks), None, walls(taken))
+        return Figure(max(peaks), min(peaks), max(peaks), None, walls(taken), len(taken))
     if goal.metric == "share":
         other = results.limit(goal.case)
     else:
@@ -108,7 +123,10 @@ def figure(results: Results, goal: Goal) -> Figure | str:
     # Samples of one round were taken one after the other: their ratios show the noise.
     single = [compare(a["wall_s"], b["wall_s"]) for a, b in zip(other, taken, strict=False)]
     value = compare(walls(other), walls(taken))
-    return Figure(value, min(single), max(single), walls(other), walls(taken))
+    cpu = None
+    if goal.metric == "speedup" and "cpu_s" in taken[0]:
+        cpu = compare(*(median(sample["cpu_s"] for sample in samples) for samples in (other, taken)))
+    return Figure(value, min(single), max(single), walls(other), walls(taken), len(single), cpu)
 
 
 COMPARE: dict[str, Callable[[float, float], float]] = {
@@ -120,7 +138,7 @@ COMPARE: dict[str, Callable[[float, float], float]] = {
 
 def _spread(taken: list[Record], value: Callable[[Record], float], entry_s: float) -> Figure:
     single = [value(sample) for sample in taken]
-    return Figure(median(single), min(single), max(single), None, entry_s)
+    return Figure(median(single), min(single), max(single), None, entry_s, len(single))
 
 
 UNIT: dict[str, Callable[[float], str]] = {
@@ -147,19 +165,20 @@ def milliseconds(seconds: float | None) -> str:
 
 def goals_table(results: Results) -> list[str]:
     out = [
-        "| what | against | kio | result (single rounds) | must | aim | reached |",
-        "|---|---:|---:|---:|---:|---:|---|",
+        "| what | against | kio | result (single rounds) | in CPU time | must | aim | reached |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for goal in GOALS:
         unit = UNIT[goal.metric]
         found = figure(results, goal)
         bounds = f"{unit(goal.must)} | {unit(goal.aim)}"
         if isinstance(found, str):
-            out.append(f"| {goal.what} | | | not measured | {bounds} | {found[:90]} |")
+            out.append(f"| {goal.what} | | | not measured | | {bounds} | {found[:90]} |")
             continue
-        shown = f"**{unit(found.value)}** ({unit(found.low)} – {unit(found.high)})"
+        shown = f"**{unit(found.value)}** ({unit(found.low)} – {unit(found.high)}, n={found.nrounds})"
         times = f"{milliseconds(found.against_s)} | {milliseconds(found.entry_s)}"
-        out.append(f"| {goal.what} | {times} | {shown} | {bounds} | {verdict(goal, found.value)} |")
+        cpu = unit(found.cpu) if found.cpu is not None else ""
+        out.append(f"| {goal.what} | {times} | {shown} | {cpu} | {bounds} | {verdict(goal, found.value)} |")
     return out
 
 
@@ -214,6 +233,12 @@ def heading(results: Results) -> list[str]:
         f"{machine['system']}, Python {machine['python']}; {versions}.",
         "",
     ]
+    load = results.load()
+    if load > machine["ncpus"] + 1:
+        # A sample keeps one or two CPUs busy by itself.
+        out = [f"**Other work was running on the machine (load {load:.0f}): times are rough.**", "", *out]
+    if results.foreign():
+        out = [f"kio was not this checkout's but {results.foreign()}.", "", *out]
     if run["quick"]:
         out = ["**Small sizes (`--quick`): these figures only show that everything works.**", "", *out]
     if not run["adam"]:

@@ -36,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--list", action="store_true", help="print the names of the cases and stop")
     out.add_argument("--rounds", type=int, help="samples of each contender (default 5; with --quick 1)")
     out.add_argument("--backend", action="append", choices=cases.BACKENDS, help="default: torch and jax")
-    out.add_argument(
-        "--contender", action="append", choices=MODULES, help="only these; a ratio needs two of one run"
-    )
+    out.add_argument("--contender", action="append", choices=MODULES, help="only these; a ratio needs two of one run")
     out.add_argument(
         "--adam",
         action=argparse.BooleanOptionalAction,
