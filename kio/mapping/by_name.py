@@ -27,7 +27,7 @@ def _chain(path: str, name_at: Mapping[str, str | None]) -> str:
     return "/".join(reversed(names))
 
 
-def match(stored: Stored, tree: Tree, choose: Chooser | None = None) -> Plan:
+def match_names(stored: Stored, tree: Tree, choose: Chooser | None = None) -> Plan:
     """Pair objects of one name.
 
     Raises:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kio.mapping.by_name import match as names_match
+from kio.mapping.by_name import match_names
 from kio.mapping.evidence import Contradiction, contradictions, touched
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped, refusal
 from kio.mapping.reading import Options, Reading
@@ -64,7 +64,7 @@ def match(
     """
     stored = Stored(checkpoint)
     if by_name:
-        plan = names_match(stored, tree, chooser(include, exclude))
+        plan = match_names(stored, tree, chooser(include, exclude))
         plan.source = str(getattr(checkpoint, "name", ""))
         return plan
     reading, rivals = _best(tree, stored, Options(chooser(include, exclude), renamer(rename)))
