@@ -16,7 +16,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5l, h5o, h5t
+from h5py import h5d, h5l, h5o, h5s, h5t
 
 from kio import dtypes
 from kio.containers import hdf5
@@ -27,6 +27,7 @@ from kio.raw.source import Source
 from kio.raw.tensor import Extent, Tensor
 
 CODECS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf", 32015: "zstd"}
+MISPLACED = "extensible array whose unlimited dimension is not the first: libhdf5 cannot tell where its chunks lie"
 # ((sign, exponent at, exponent bits, mantissa at, mantissa bits), bias) -> row of kio.dtypes
 FLOATS = {
     ((15, 10, 5, 0, 10), 15): "float16",
@@ -189,7 +190,22 @@ class File(Mapping[str, Tensor]):
             )
 
         dataset.chunk_iter(note)
+        self._doubt(dataset, chunk, found)
         return found
+
+    def _doubt(self, dataset: h5d.DatasetID, chunk: tuple[int, ...], found: list[Extent]) -> None:
+        """Refuse places that libhdf5 (1.14, 2.0) may have got wrong.
+
+        An extensible array counts its unlimited dimension first, which libhdf5 forgets when
+        it lists chunks: whatever lies in a dimension before that one, it calls 0.
+        """
+        bounds = dataset.get_space().get_simple_extent_dims(True)
+        unlimited = [k for k, n in enumerate(bounds) if n == h5s.UNLIMITED]
+        if len(unlimited) != 1 or len(found) < 2:
+            return
+        before = range(unlimited[0])
+        if any(bounds[k] > chunk[k] for k in before) and not any(e.start[k] for e in found for k in before if e.start):
+            raise UnsupportedError(MISPLACED)
 
 
 def _codec(row: Any, dataset: h5d.DatasetID) -> tuple[str, int]:

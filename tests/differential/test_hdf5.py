@@ -80,6 +80,8 @@ def test_twin(seed: int) -> None:
         assert {resolved(native, path) for path in twin} == set(native.tensors)
         for path, theirs in twin.items():
             ours = native.tensors[resolved(native, path)]
+            if theirs.problem is not None and hdf5_lib.MISPLACED in theirs.problem:
+                continue
             assert (ours.problem is None) == (theirs.problem is None), (ours.problem, theirs.problem)
             assert ours.shape == theirs.shape
             if ours.problem is not None or ours.nelems == 0:

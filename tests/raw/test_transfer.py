@@ -328,7 +328,7 @@ def test_arena_slabs_are_shared_and_aligned():
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_interrupt_ends_a_read():
+def test_interrupt_ends_a_read(interruptible):
     class Slow(io.BytesIO):
         def readinto(self, b):
             time.sleep(0.02)

@@ -489,7 +489,7 @@ def test_progress_may_end_it(target):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 # A signal may strike inside a weakref callback, where Python only reports it; then it is sent again.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_keyboard_interrupt(tmp_path):
+def test_keyboard_interrupt(tmp_path, interruptible):
     """Ctrl-C during a long write ends it within a second, and leaves nothing."""
     threads = threading.active_count()
     path = tmp_path / "a"
