@@ -66,7 +66,8 @@ class Value:
         """The elements in memory, in the shape of the tensor; of a file they are read."""
         data = self.data
         if isinstance(data, Tensor):
-            return transfer.read([data])[0]
+            read: Array = transfer.read([data])[0]
+            return read
         made: Array = np.asarray(data.make() if isinstance(data, Lazy) else data)
         return made.view(dtypes.numpy_dtype(self.dtype_name)).reshape(self.shape)
 

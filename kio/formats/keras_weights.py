@@ -17,7 +17,7 @@ from typing import Any
 from kio.checkpoint import Checkpoint
 from kio.containers import hdf5
 from kio.contents import Contents, Value
-from kio.errors import MissingDependencyError, UnsupportedError, shown
+from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.probe import Probe
 from kio.formats.target import Options, Target
@@ -182,23 +182,29 @@ def write_weights(
     Returns:
         Size and CRC-32 of the file.
     """
-    try:
+    if options.engine == "h5py":
         from kio.containers import hdf5_lib
-    except ImportError as e:
-        raise MissingDependencyError("h5py", "keras", "engine='h5py'") from e
-    return hdf5_lib.write(
-        sink,
-        {path: {} if name is None else {"name": name} for path, name in groups.items()},
-        [(path, value.array, _attributes(value)) for path, value in tensors.items()],
-        base=base,
-        compression=options.compression,
-        progress=options.progress,
-    )
+
+        return hdf5_lib.write(
+            sink,
+            {path: {} if name is None else {"name": name} for path, name in groups.items()},
+            [(path, value.array, _attributes(value) or {}) for path, value in tensors.items()],
+            base=base,
+            compression=options.compression,
+            progress=options.progress,
+        )
+    draft = hdf5.Draft()
+    for path, name in groups.items():
+        draft.group(path, None if name is None else {"name": name})
+    for path, value in tensors.items():
+        draft.dataset(path, value.dtype_name, value.shape, _attributes(value))
+    values = {path: value.data for path, value in tensors.items() if value.nelems}
+    return hdf5.write(sink, draft, values, base=base, progress=options.progress)
 
 
-def _attributes(value: Value) -> dict[str, str]:
+def _attributes(value: Value) -> dict[str, str] | None:
     # HDF5 has no bfloat16: Keras stores two opaque bytes, and this.
-    return {"dtype": "bfloat16"} if value.dtype_name == "bfloat16" else {}
+    return {"dtype": "bfloat16"} if value.dtype_name == "bfloat16" else None
 
 
 def refuse_model(contents: Contents, format: str, *, metadata: bool = False) -> None:
