@@ -23,6 +23,6 @@
 from kio.containers.hdf5.attribute import Unreadable
 from kio.containers.hdf5.draft import Draft
 from kio.containers.hdf5.file import File, open
-from kio.containers.hdf5.writer import write
+from kio.containers.hdf5.writer import nbytes_of, write
 
-__all__ = ["Draft", "File", "Unreadable", "open", "write"]
+__all__ = ["Draft", "File", "Unreadable", "nbytes_of", "open", "write"]

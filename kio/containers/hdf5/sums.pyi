@@ -1,10 +1,9 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MAGIC: bytes
 BLOCK: int
-HEAD_NBYTES: int
-FOOT_NBYTES: int
 
+def nbytes_of(nbytes_of_runs: Iterable[int]) -> int: ...
 def table_of(
     end: int,
     structure_nbytes: int,

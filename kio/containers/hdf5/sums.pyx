@@ -28,11 +28,21 @@ from kio.raw.pen cimport Pen
 cdef enum:
     VERSION = 1
     CRC32 = 1
+    BLOCK_NBYTES = 1 << 20
+    HEAD_NBYTES = 56
+    FOOT_NBYTES = 24
 
 MAGIC = b"kio-sums"
-BLOCK = 1 << 20
-HEAD_NBYTES = 56
-FOOT_NBYTES = 24
+BLOCK = BLOCK_NBYTES
+
+
+def nbytes_of(nbytes_of_runs):
+    """Size of the table over stored runs of these sizes."""
+    cdef uint64_t count = 0, runs = 0, nbytes
+    for nbytes in nbytes_of_runs:
+        runs += 1
+        count += (nbytes + BLOCK_NBYTES - 1) // BLOCK_NBYTES
+    return HEAD_NBYTES + 16 * runs + 4 * count + 4 * (count & 1) + FOOT_NBYTES
 
 
 def table_of(uint64_t end, uint64_t structure_nbytes, uint32_t structure_crc, runs, sums):
@@ -61,7 +71,7 @@ def table_of(uint64_t end, uint64_t structure_nbytes, uint32_t structure_crc, ru
             for value in sums[i]:
                 pen.put32(&p, value)
         pen.room(&p, -p.at & 7)
-        pen.put64(&p, p.at + FOOT_NBYTES)
+        pen.put64(&p, p.at + <size_t>FOOT_NBYTES)
         pen.put32(&p, kernels.crc32(0, p.base, p.at))
         pen.put32(&p, VERSION)
         pen.put(&p, b"kio-sums", 8)

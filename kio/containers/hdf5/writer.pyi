@@ -4,6 +4,7 @@ from typing import Any
 from kio.containers.hdf5.draft import Draft
 from kio.raw.sink import Sink
 
+def nbytes_of(draft: Draft, *, table: bool = True) -> int: ...
 def write(
     sink: Sink,
     draft: Draft,

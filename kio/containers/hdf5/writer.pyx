@@ -25,6 +25,14 @@ cdef tuple TABLE = dtypes.TABLE
 cdef bint HOST_IS_BIG = sys.byteorder == "big"
 
 
+def nbytes_of(Draft draft, *, bint table=True):
+    """Size of the file that ``write`` will make of a draft, which is placed by this."""
+    draft.place()
+    if not table:
+        return draft.nbytes
+    return draft.nbytes + tables.nbytes_of([nbytes for _, _, nbytes in draft.runs()])
+
+
 def write(sink, Draft draft, values, *, uint64_t base=0, bint table=True, threads=None, progress=None):
     """Write an HDF5 file into a sink.  Nothing is written before everything was checked.
 
