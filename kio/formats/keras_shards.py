@@ -35,6 +35,8 @@ from kio.raw.tensor import Tensor
 
 # The first version with shards, and the first that reads an object from two files rightly.
 _FIRST, _SPLIT = (3, 10), (3, 15)
+# The first whose map has lists.
+_LISTS = (3, 11)
 
 # A plain file name: nothing that leads to another folder, device or drive.
 _SHARD = re.compile(r"(?P<base>[^./\\:\0-\x1f][^/\\:\0-\x1f]{0,200})_(?P<number>\d{5,9})\.weights\.h5")
@@ -343,11 +345,12 @@ def create(target: Target, contents: Contents, options: Options) -> int:
         raise UnsupportedError(f"compat: expected Keras 3.10 or later for shards, found {'.'.join(map(str, version))}")
     # Readers before 3.15 count the variables of an object wrongly where it lies in two files.
     shards = split(contents, options.max_shard_nbytes or math.inf, version is not None and version < _SPLIT)
+    several = version is None or version >= _LISTS
     progress = joined(options.progress, contents.nbytes)
     files = [drafted(shard.tensors, shard.groups, replace(options, progress=None)) for shard in shards]
     first = _first_free(os.path.dirname(head), base, len(shards))
     names = [_name(base, first + i) for i in range(len(shards))]
-    text = json.dumps(_map(shards, names), indent=4).encode()
+    text = json.dumps(_map(shards, names, several), indent=4).encode()
     with target.group(lambda name: _is_stale(name, base)) as group:
         nbytes = len(text)
         for name, file, shard in zip(names, files, shards, strict=True):
@@ -382,15 +385,23 @@ def _first_free(folder: str, base: str, count: int) -> int:
     return max(taken) + 1
 
 
-def _map(shards: list[Shard], names: list[str]) -> dict[str, Any]:
-    """The map, as Keras 3.11 and later write it: a list only where there are several files."""
+def _map(shards: list[Shard], names: list[str], lists: bool) -> dict[str, Any]:
+    """The map.
+
+    Args:
+        lists: As Keras 3.11 and later write it: a list for a group of several variables.
+    """
     weight_map: dict[str, Any] = {}
     for shard, file in zip(shards, names, strict=True):
         for name in shard.tensors:
-            files = weight_map.setdefault("/" + _group_of(name), [])
-            if file not in files:
-                files.append(file)
-    weight_map = {group: files[0] if len(files) == 1 else files for group, files in weight_map.items()}
+            group = "/" + _group_of(name)
+            if group not in weight_map:
+                weight_map[group] = file
+            elif lists:
+                if not isinstance(weight_map[group], list):
+                    weight_map[group] = [weight_map[group]]
+                if file not in weight_map[group]:
+                    weight_map[group].append(file)
     return {"metadata": {"total_size": float(sum(shard.nbytes for shard in shards))}, "weight_map": weight_map}
 
 

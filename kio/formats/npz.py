@@ -16,8 +16,8 @@ from kio.formats import keras_weights
 from kio.formats.format import Format
 from kio.formats.probe import Probe
 from kio.formats.target import Options, Target, joined
-from kio.raw import transfer_out
 from kio.limits import Limits
+from kio.raw import transfer_out
 from kio.raw.tensor import Tensor
 
 PICKLED = (
