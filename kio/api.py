@@ -1,4 +1,4 @@
-"""The public verbs.  Each is a few lines: open, match, move."""
+"""The public verbs that read.  Each is a few lines: open, match, move.  ``writing`` has the others."""
 
 from __future__ import annotations
 

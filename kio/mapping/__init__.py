@@ -7,4 +7,4 @@ A layout is one naming scheme: a module with ``names(tree) -> {leaf: name}`` for
 from __future__ import annotations
 
 # One line a layout; a checkpoint says which one its names follow.
-LAYOUTS = ("keras_paths", "flat")
+LAYOUTS = ("keras_paths", "h5_layers", "flat")

@@ -7,6 +7,7 @@ them fits.  What does not fit is listed with the reason, and a policy says what 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -61,6 +62,23 @@ class Custom:
 
 
 @dataclass(slots=True)
+class Converted:
+    """A variable whose value is computed from what is stored.
+
+    Attributes:
+        tensors: What is stored.
+        leaf: The variable.
+        make: Their arrays, in order, to an array of the variable's shape.
+        what: What the stored form is, for people.
+    """
+
+    tensors: list[Tensor]
+    leaf: Leaf
+    make: Callable[[Sequence[Any]], Any]
+    what: str
+
+
+@dataclass(slots=True)
 class Skipped:
     """An object that is left as it is, with the reason."""
 
@@ -75,6 +93,7 @@ class Plan:
 
     Attributes:
         pairs: What will be read and where it goes; a variable once.
+        converted: Variables computed from what is stored in another form.
         customs: Objects with code of their own, in the order in which Keras loads them.
         missing: Variables for which nothing is stored.
         unexpected: Names of tensors that go nowhere.
@@ -85,10 +104,12 @@ class Plan:
         keys: Name under which each unmatched leaf was looked for.
         assets: ``(object, its path)`` of objects that load assets, in Keras's order.
         finished: Objects of which all that is stored was matched; their ``after`` is due.
+        finishing: What else is to be done once all variables are set.
         notes: What else should be said: casts, shared variables, readings that were close.
     """
 
     pairs: list[tuple[Tensor, Leaf]] = field(default_factory=list)
+    converted: list[Converted] = field(default_factory=list)
     customs: list[Custom] = field(default_factory=list)
     missing: list[Leaf] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -99,13 +120,18 @@ class Plan:
     keys: dict[Leaf, str] = field(default_factory=dict)
     assets: list[tuple[Node, str]] = field(default_factory=list)
     finished: list[Node] = field(default_factory=list)
+    finishing: list[Callable[[], None]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ambiguous: str | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes to be read, decoded."""
-        return sum(t.nbytes for t, _ in self.pairs) + sum(t.nbytes for c in self.customs for t in c.tensors.values())
+        return (
+            sum(t.nbytes for t, _ in self.pairs)
+            + sum(t.nbytes for c in self.converted for t in c.tensors)
+            + sum(t.nbytes for c in self.customs for t in c.tensors.values())
+        )
 
     @property
     def fits(self) -> bool:
@@ -115,6 +141,11 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """The plan in JSON's types: names only."""
         pairs = [{"variable": leaf.path, "tensor": t.name, "nbytes": t.nbytes} for t, leaf in self.pairs]
+        pairs += [
+            {"variable": each.leaf.path, "tensor": t.name, "nbytes": t.nbytes, "converted": each.what}
+            for each in self.converted
+            for t in each.tensors
+        ]
         pairs += [
             {"variable": custom.path, "tensor": t.name, "nbytes": t.nbytes}
             for custom in self.customs
@@ -193,6 +224,9 @@ class Plan:
 
     def __str__(self) -> str:
         rows = [(leaf.path, leaf.dtype, list(leaf.shape), t.name) for t, leaf in self.pairs]
+        for each in self.converted:
+            label = f"{each.leaf.path} [{each.what}]"
+            rows += [(label, t.dtype_name, list(t.shape), t.name) for t in each.tensors]
         for custom in self.customs:
             what = custom.node.name or custom.node.cls
             tensors = custom.tensors.values()
@@ -204,7 +238,7 @@ class Plan:
         lines += [f"{s.what:<{width}}  skipped: {s.why}" for s in self.skipped]
         lines += [f"{shown(n)}  unexpected" for n in self.unexpected]
         lines.append(
-            f"{len(self.pairs)} to load ({self.nbytes} bytes), {len(self.missing)} missing, "
+            f"{len(self.pairs) + len(self.converted)} to load ({self.nbytes} bytes), {len(self.missing)} missing, "
             f"{len(self.mismatched)} mismatched, {len(self.unexpected)} unexpected, "
             f"{len(self.skipped)} skipped; read as {self.rule}"
         )

@@ -126,16 +126,56 @@ Child = Node | Container
 
 
 @dataclass(slots=True)
+class Part:
+    """The own variables of one object, as files see them that know order instead of paths.
+
+    Attributes:
+        node: The object.
+        leaves: Its variables, those that were made trainable first.
+        trainable: How many were made trainable.
+        flags: Which are trainable now.
+        names: Names of the objects from a layer of the model down to this one.
+        channels_first: Whether it is a convolution with the channels before rows and columns.
+        finish: What remains to be done once its variables are set, or None.
+    """
+
+    node: Node
+    leaves: list[Leaf]
+    trainable: int
+    flags: tuple[bool, ...]
+    names: tuple[str, ...]
+    channels_first: bool = False
+    finish: Callable[[], None] | None = None
+
+
+@dataclass(slots=True)
+class Stack:
+    """A model as a list of layers.
+
+    Attributes:
+        layers: Each layer of the model, in the model's order, and the parts that it is made of.
+        own: Variables of the model itself, outside its layers; empty where it has none.
+        skipped: Layers, by index, that the user wants left alone.
+    """
+
+    layers: list[tuple[Node, list[Part]]]
+    own: Part
+    skipped: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
 class Tree:
     """All objects of a model, the root first.
 
     Attributes:
         nodes: Every saveable object once, root at 0.
         framework: For messages, e.g. ``"Keras 3.15.1 (jax)"``.
+        stack: Gives the model as a list of layers, for layouts that go by order.
     """
 
     nodes: list[Node] = field(default_factory=list)
     framework: str = ""
+    stack: Callable[[], Stack] | None = None
 
     @property
     def root(self) -> Node:

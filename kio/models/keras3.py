@@ -16,8 +16,9 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from kio.mapping.tree import Child, Container, Node, Tree
+from kio.mapping.tree import Child, Container, Node, Stack, Tree
 from kio.models import own_variables
+from kio.models.stack import stack_of
 
 _PLAIN, _SAVEABLE, _LIST, _DICT, _SET = range(5)
 
@@ -346,4 +347,11 @@ def tree(model: Any, objects_to_skip: Iterable[Any] = ()) -> Tree:
     import keras
 
     backend = keras.backend.backend()
-    return Tree(_Walk(objects_to_skip).run(model), f"Keras {keras.__version__} ({backend})")
+    walk = _Walk(objects_to_skip)
+    made = Tree(walk.run(model), f"Keras {keras.__version__} ({backend})")
+
+    def stack() -> Stack:
+        return stack_of(model, walk.node, {id(leaf.handle): leaf for leaf in made.leaves})
+
+    made.stack = stack
+    return made

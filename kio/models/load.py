@@ -14,13 +14,14 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint
 from kio.errors import FormatError, MatchError, UnsupportedError
 from kio.mapping import LAYOUTS
-from kio.mapping.plan import KERAS, SKIP_MISMATCH, Plan, Skipped
+from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
 from kio.mapping.tree import Leaf
 from kio.models import assets, customs
 from kio.models.report import LoadReport as LoadReport
@@ -198,7 +199,8 @@ class Mover:
         else:
             self.split()
             everything = [t for t, _ in self.plan.pairs] + own
-            once = not self.direct and len(self.batches) < 2
+            everything += [t for each in self.plan.converted for t in each.tensors]
+            once = not self.direct and len(self.batches) < 2 and not self.plan.converted
             if not once and transfer.fragile(everything, verify=self.verify):
                 # What a checksum or a codec may refuse must be known before anything changes.
                 transfer.check(everything, threads=self.threads, verify=self.verify)
@@ -206,12 +208,15 @@ class Mover:
             undo = self.run_customs(own)
         try:
             self.fill()
+            self.convert()
         except BaseException:
             undo()
             raise
         for node in self.plan.finished:
             if node.after is not None:
                 node.after()
+        for finish in self.plan.finishing:
+            finish()
 
     def split(self) -> None:
         """Which pairs go straight into live memory, and which become arrays first."""
@@ -264,6 +269,27 @@ class Mover:
             if not self.fresh and arrays and sum(t.nbytes for t, _ in batch) >= _BATCH // 2:
                 del arrays
                 memory.trim()
+
+
+    def convert(self) -> None:
+        """Variables whose value is computed: a few at a time, as they take memory twice."""
+        from kio.models import backends
+
+        batch: list[Converted] = []
+        held = 0
+        for each in [*self.plan.converted, None]:
+            if batch and (each is None or held > _BATCH // 2):
+                stored = [t for one in batch for t in one.tensors]
+                arrays = iter(transfer.read(stored, threads=self.threads, verify=self.verify))
+                made = []
+                for one in batch:
+                    value = one.make([_typed(next(arrays), t.dtype_name, one.leaf.dtype) for t in one.tensors])
+                    made.append(np.ascontiguousarray(value).reshape(one.leaf.shape))
+                backends.put([one.leaf.handle for one in batch], made)
+                batch, held = [], 0
+            if each is not None:
+                batch.append(each)
+                held += sum(t.nbytes for t in each.tensors)
 
 
 def _nothing() -> None:

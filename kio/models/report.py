@@ -43,7 +43,9 @@ class LoadReport:
             plan,
             plan.nbytes,
             seconds,
-            loaded=[leaf.path for _, leaf in plan.pairs] + [name for name in own if name not in gone],
+            loaded=[leaf.path for _, leaf in plan.pairs]
+            + [each.leaf.path for each in plan.converted]
+            + [name for name in own if name not in gone],
             missing=[leaf.path for leaf in plan.missing],
             unexpected=list(plan.unexpected),
             mismatched=[f"{m.what}: {m.why}" for m in plan.mismatched],

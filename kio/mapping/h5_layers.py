@@ -1,0 +1,257 @@
+"""Layout of legacy HDF5: layers by order or by name, weights of a layer by order.
+
+    model_weights/dense/dense/kernel:0      first weight of the layer "dense"
+
+Which layer of the model a stored one belongs to: the one of its name, where file and model
+have the same names; else the one at its place, counting layers with weights only, as Keras
+does.  Within a layer ``h5_order`` finds the order, ``h5_convert`` other forms of a value.
+
+Spec: ``keras/src/legacy/saving/legacy_h5_format.py``; ``hdf5_format.py`` of tf.keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kio.errors import MatchError, shown
+from kio.mapping.evidence import is_automatic
+from kio.mapping.h5_order import Laid, lay, numbered
+from kio.mapping.h5_stored import StoredLayer, StoredLayers
+from kio.mapping.plan import Mismatch, Plan, Skipped
+from kio.mapping.stored import Chooser, Patterns, Rename, chooser, renamer
+from kio.mapping.tree import Leaf, Node, Part, Stack, Tree
+from kio.raw.tensor import Tensor
+
+Row = tuple[Node, list[Part], StoredLayer | None]
+
+
+def names(tree: Tree) -> dict[Leaf, str]:
+    """The path of every leaf below the group of the model's weights, as Keras 3 writes it."""
+    found: dict[Leaf, str] = {}
+    for node, parts in _stack(tree).layers:
+        for leaf in _leaves(parts):
+            found.setdefault(leaf, f"{node.name}/{leaf.path}")
+    return found
+
+
+def match(
+    checkpoint: Any,
+    tree: Tree,
+    *,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    rename: Rename = None,
+    by_name: bool = False,
+) -> Plan:
+    """Decide which stored weight goes to which variable.
+
+    Args:
+        checkpoint: Of a legacy HDF5 file.
+        tree: The model.
+        include, exclude: Globs over Keras variable paths, stored names and names of layers.
+        rename: Function, or mapping, from the name of a layer of the model to its name in
+            the file; layers are then paired by name.
+        by_name: Fill layers that the file has under their name, leave the others alone.
+
+    Returns:
+        The plan; nothing is refused before ``plan.check``.
+
+    Raises:
+        CorruptError: if the file lists what it does not hold.
+
+    Cost: a few µs a variable; no I/O but attributes.
+    """
+    return _Match(StoredLayers(checkpoint), _stack(tree), chooser(include, exclude), renamer(rename), by_name).plan(
+        checkpoint
+    )
+
+
+def _stack(tree: Tree) -> Stack:
+    if tree.stack is None:
+        raise MatchError("model: expected one with a list of layers, found an object without")
+    return tree.stack()
+
+
+def _leaves(parts: Sequence[Part]) -> list[Leaf]:
+    return [leaf for part in parts for leaf in part.leaves]
+
+
+class _Match:
+    def __init__(
+        self,
+        stored: StoredLayers,
+        stack: Stack,
+        choose: Chooser | None,
+        renamed: Callable[[str], str] | None,
+        by_name: bool,
+    ) -> None:
+        self.stored, self.stack, self.choose, self.renamed, self.by_name = stored, stack, choose, renamed, by_name
+        self.made = Plan(rule=self.rule())
+        self.taken: set[str] = set()
+
+    def rule(self) -> str:
+        era = self.stored.era
+        writer = f"Keras {era.version}" if era.version else "Keras 0.x" if self.stored.counted else "Keras 1 or before"
+        return f"legacy HDF5 of {writer}" + (f" on {era.backend}" if era.backend else "")
+
+    def plan(self, checkpoint: Any) -> Plan:
+        made, stored = self.made, self.stored
+        made.source = str(getattr(checkpoint, "name", ""))
+        skipped = {id(self.stack.layers[i][0]) for i in self.stack.skipped}
+        rows = self.rows()
+        for node, parts, layer in rows:
+            if layer is not None:
+                self.taken.update(t.name for t in layer.tensors)
+            if id(node) in skipped:
+                continue
+            if layer is None:
+                self.missing(node, parts)
+            else:
+                self.fill(node, parts, layer)
+        self.own()
+        self.marks(rows)
+        self.last_wins()
+        done = self.taken | set(stored.states)
+        optimizer = [t.name for t in stored.optimizer.tensors] if stored.optimizer else []
+        made.unexpected = [name for name in checkpoint if name not in done and name not in optimizer]
+        if optimizer:
+            made.notes.append(f"{len(optimizer)} tensors of an optimizer are left alone.")
+        if stored.states:
+            made.notes.append(f"{len(stored.states)} states of random layers are left alone.")
+        return made
+
+    # ------------------------------------------------------------------ layers to layers
+
+    def rows(self) -> list[Row]:
+        """Every layer of the model that has weights, with the stored layer that is meant for it."""
+        layers = [(node, parts) for node, parts in self.stack.layers if parts]
+        if self.stored.counted == "graph":
+            whole = [part for _, parts in layers for part in parts]
+            return [(layers[0][0], whole, self.stored.layers[0])] if layers and self.stored.layers else []
+        known = {layer.name: layer for layer in self.stored.layers}
+        mine = [self.renamed(node.name or "") if self.renamed else node.name or "" for node, _ in layers]
+        if self.by_name or self.renamed is not None:
+            return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
+        theirs = [layer.name for layer in self.stored.layers]
+        if set(mine) == set(theirs) and len(set(mine)) == len(mine) and len(known) == len(theirs):
+            if mine != theirs:
+                self.made.notes.append("Layers are in another order than in the file and were found by their names.")
+            return [(node, parts, known[name]) for (node, parts), name in zip(layers, mine, strict=True)]
+        if len(mine) == len(theirs):
+            self.contradictions(layers, mine)
+            return [(node, parts, layer) for (node, parts), layer in zip(layers, self.stored.layers, strict=True)]
+        # Another number of layers: no place can be trusted, but the names may say what is wrong.
+        self.made.notes.append(f"The model has {len(mine)} layers with weights, the file {len(theirs)}.")
+        return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
+
+    def contradictions(self, layers: Sequence[tuple[Node, list[Part]]], mine: Sequence[str]) -> None:
+        """Layers at one place whose names say that they belong to others of the same shapes."""
+        at = dict(zip(mine, layers, strict=True))
+        shapes = {name: [leaf.shape for leaf in _leaves(parts)] for name, (_, parts) in at.items()}
+        pairs = list(zip(mine, self.stored.layers, strict=True))
+        for name, layer in pairs:
+            other = at.get(layer.name)
+            if layer.name == name or other is None or shapes[layer.name] != shapes[name]:
+                continue
+            if not is_automatic(layer.name, other[0].cls):
+                self.made.ambiguous = (
+                    f"match of file and model: expected layers in the order of the file, found {shown(layer.name)} at "
+                    f"the place of {shown(name)}, while the model has a layer of that name elsewhere; "
+                    "by_name=True or rename= says what is meant"
+                )
+                return
+        numbers: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for name, layer in pairs:
+            ours, theirs = numbered(name), numbered(layer.name)
+            if ours and theirs and ours[0] == theirs[0] and is_automatic(name, at[name][0].cls):
+                numbers.setdefault((ours[0], str(shapes[name])), []).append((ours[1], theirs[1]))
+        for (stem, _), each in numbers.items():
+            in_order = [there for _, there in sorted(each)]
+            if in_order != sorted(in_order):
+                self.made.ambiguous = (
+                    f"match of file and model: expected layers called {shown(stem)}_… in one order, found that the "
+                    "numbers of equal layers contradict their places; by_name=True or rename= says what is meant"
+                )
+                return
+
+    # ------------------------------------------------------------------ one layer
+
+    def fill(self, node: Node, parts: list[Part], layer: StoredLayer) -> None:
+        self.enter(node, parts, lay(layer, parts, self.stored.era), layer)
+
+    def enter(self, node: Node, parts: list[Part], laid: Laid, layer: StoredLayer) -> None:
+        made, choose = self.made, self.choose
+        what = shown(node.name or node.cls)
+        if laid.ambiguous and (choose is None or any(map(self.chosen, _leaves(parts)))):
+            made.ambiguous = (
+                made.ambiguous
+                or f"match of file and model: expected one reading of {what}, found two: "
+                + (f"{laid.why}; freeze the same layers as then, or use by_name=True on a model with the same names")
+            )
+        if laid.why:
+            first = layer.tensors[0].name
+            for leaf in filter(self.chosen, _leaves(parts)):
+                why = laid.why if leaf.path in laid.why else f"layer {what}: {laid.why}"
+                made.mismatched.append(Mismatch(leaf.path, first, why, leaf))
+            return
+        left = {id(part.node) for part in parts if part.node.skip}
+        for tensor, leaf in laid.pairs:
+            if id(leaf.node) not in left and self.chosen(leaf, tensor):
+                made.pairs.append((tensor, leaf))
+        made.converted += [
+            c for c in laid.converted if id(c.leaf.node) not in left and self.chosen(c.leaf, c.tensors[0])
+        ]
+        made.finishing += [part.finish for part in parts if part.finish is not None and id(part.node) not in left]
+
+    def chosen(self, leaf: Leaf, tensor: Tensor | None = None) -> bool:
+        if self.choose is None:
+            return True
+        return self.choose(leaf.path, leaf.path if tensor is None else tensor.name)
+
+    def missing(self, node: Node, parts: list[Part]) -> None:
+        leaves = [leaf for leaf in _leaves(parts) if self.chosen(leaf)]
+        if self.by_name:
+            self.made.skipped.append(Skipped(node.name or node.cls, "no layer of this name in the file", leaves))
+            return
+        for leaf in leaves:
+            self.made.keys[leaf] = f"{node.name}/{leaf.name}"
+            self.made.missing.append(leaf)
+
+    def own(self) -> None:
+        """Variables of the model itself."""
+        own, stored = self.stack.own, self.stored.own
+        if stored is not None:
+            self.taken.update(t.name for t in stored.tensors)
+        leaves = [leaf for leaf in own.leaves if self.chosen(leaf)]
+        if stored is not None and (stored.tensors or own.leaves):
+            self.enter(own.node, [own], lay(stored, [own], self.stored.era), stored)
+            if not own.leaves:
+                self.made.unexpected += [t.name for t in stored.tensors]
+        elif leaves:
+            # Before 2.7 nobody stored them.
+            why = "the file has no weights of the model itself"
+            self.made.skipped.append(Skipped(own.node.name or own.node.cls, why, leaves))
+
+    # ------------------------------------------------------------------ the whole
+
+    def marks(self, rows: Sequence[Row]) -> None:
+        """Say what the file leaves open."""
+        convolves = any("conv" in part.node.cls for _, parts, layer in rows if layer for part in parts)
+        if self.stored.era.keras1 and self.stored.era.backend is None and convolves:
+            self.made.notes.append(
+                "The file does not say on which backend it was written; kernels of Theano would have to be turned."
+            )
+
+    def last_wins(self) -> None:
+        """A variable that layers share is stored for each; the last one counts, as in Keras."""
+        made = self.made
+        seen: set[int] = set()
+        pairs = []
+        for tensor, leaf in reversed(made.pairs):
+            if id(leaf.handle) not in seen:
+                seen.add(id(leaf.handle))
+                pairs.append((tensor, leaf))
+        made.pairs = pairs[::-1]
+        last = {id(c.leaf.handle): c for c in made.converted}
+        made.converted = [c for c in last.values() if id(c.leaf.handle) not in seen]

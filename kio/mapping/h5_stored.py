@@ -1,0 +1,142 @@
+"""The file's side of a legacy match: layers in order, each with its weights in order.
+
+model_weights/             layer_names: order of the layers
+model_weights/dense/       weight_names: order of the weights, as paths below the group
+layer_3/param_0            Keras 0.x: nb_layers and nb_params count instead
+graph/param_0              a Graph of Keras 0.x: all weights of the model in one group
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kio.errors import CorruptError, shown
+from kio.mapping.h5_convert import Era
+from kio.raw.tensor import Tensor
+
+TOP = "top_level_model_weights"
+# Keras 0.x counts; no genuine model has more.
+_COUNTED = 1_000_000
+# tf.keras 2.3 to 2.6 stored the state of random layers among their weights.
+_STATE = frozenset({"StateVar", "StateVar:0"})
+
+
+@dataclass(slots=True)
+class StoredLayer:
+    """One layer of the file: its name, its tensors in order and the names they were given."""
+
+    name: str
+    tensors: list[Tensor]
+    names: list[str]
+
+
+class StoredLayers:
+    """A legacy file, or the part of it below ``model_weights``.
+
+    Attributes:
+        layers: Layers that have weights, in order.
+        own: The model's own weights, None where the file has no such group.
+        era: The file's marks.
+        optimizer: What ``optimizer_weights`` lists, None without it.
+        states: Names of random states, which today's layers do not store.
+        used: Names of all tensors that belong to a layer, to the model or to the optimizer.
+        counted: Keras 0.x: weights are known by number only; ``"graph"`` has no layers either.
+
+    Raises:
+        CorruptError: if a list names what is not there.
+    """
+
+    def __init__(self, checkpoint: Any) -> None:
+        self._checkpoint = checkpoint
+        metadata: Mapping[str, Any] = getattr(checkpoint, "metadata", None) or {}
+        self.era = Era(metadata.get("keras_version"), metadata.get("backend"))
+        self.states: list[str] = []
+        self.used: set[str] = set()
+        root = self._attributes("")
+        prefix = "" if _has(root, "layer_names") or "nb_layers" in root else "model_weights"
+        marks = root if not prefix else self._attributes(prefix)
+        self.counted = ""
+        if "nb_layers" in marks:
+            self.counted = "layers"
+            names = [f"layer_{k}" for k in range(_number(marks["nb_layers"], "nb_layers", checkpoint))]
+        elif _has(marks, "layer_names"):
+            names = _list(marks, "layer_names")
+        elif "nb_params" in self._attributes("graph"):
+            self.counted, prefix, names = "graph", "", ["graph"]
+        else:
+            names = []
+        below = prefix + "/" if prefix else ""
+        found = [self._layer(below + name, name) for name in names]
+        self.layers = [layer for layer in found if layer.tensors]
+        top = self._attributes(below + TOP)
+        self.own = self._layer(below + TOP, TOP) if _has(top, "weight_names") else None
+        has_optimizer = _has(self._attributes("optimizer_weights"), "weight_names")
+        self.optimizer = self._layer("optimizer_weights", "optimizer_weights") if has_optimizer else None
+
+    def _attributes(self, path: str) -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = self._checkpoint.attributes(path)
+        except KeyError:
+            return {}
+        return found
+
+    def _layer(self, path: str, name: str) -> StoredLayer:
+        marks = self._attributes(path)
+        if "nb_params" in marks and not _has(marks, "weight_names"):
+            names = [f"param_{k}" for k in range(_number(marks["nb_params"], "nb_params", self._checkpoint))]
+        else:
+            names = _list(marks, "weight_names")
+        layer = StoredLayer(name, [], [])
+        for each in names:
+            where = f"{path}/{each}"
+            tensor = self._checkpoint.get(where)
+            if tensor is None:
+                raise CorruptError(
+                    f"weight_names of {shown(path)}: expected a dataset for each, found none at {shown(where)}",
+                    source=getattr(self._checkpoint, "name", None),
+                )
+            self.used.add(where)
+            if each.rpartition("/")[2] in _STATE:
+                self.states.append(where)
+                continue
+            layer.tensors.append(tensor)
+            layer.names.append(each)
+        return layer
+
+
+def _has(marks: Mapping[str, Any], name: str) -> bool:
+    return name in marks or name + "0" in marks
+
+
+def _list(marks: Mapping[str, Any], name: str) -> list[str]:
+    """A list of names; in pieces where it did not fit into one attribute."""
+    if name in marks:
+        return _texts(marks[name])
+    found: list[str] = []
+    piece = 0
+    while f"{name}{piece}" in marks:
+        found += _texts(marks[f"{name}{piece}"])
+        piece += 1
+    return found
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, (str, bytes)):
+        value = [value]
+    # An empty list was stored as an array of no floats.
+    return [v.decode("utf-8", "surrogateescape") if isinstance(v, bytes) else str(v) for v in value]
+
+
+def _number(value: Any, name: str, checkpoint: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number <= _COUNTED:
+        raise CorruptError(
+            f"{name}: expected a number of layers or weights, found {shown(str(value))}",
+            source=getattr(checkpoint, "name", None),
+        )
+    return number

@@ -1,0 +1,90 @@
+"""A live Keras 3 model as a list of layers, the way legacy HDF5 files know it.
+
+Keras walks ``layer._layers`` for the order of weights: an object's own variables first,
+then those of its sub-layers, each variable once.
+
+Spec: ``Layer.weights`` and ``keras/src/legacy/saving/legacy_h5_format.py``, ``_legacy_weights``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kio.mapping.tree import Leaf, Node, Part, Stack
+
+
+def stack_of(model: Any, node_of: Callable[[Any], Node], leaves: Mapping[int, Leaf]) -> Stack:
+    """Describe a live model as a list of layers.
+
+    Args:
+        model: The model.
+        node_of: The node of the tree for an object; makes one where the tree has none.
+        leaves: Leaves of the tree, by ``id`` of the variable.
+    """
+    layers: list[tuple[Node, list[Part]]] = []
+    skipped: set[int] = set()
+    for layer in getattr(model, "layers", ()):
+        node = node_of(layer)
+        if node.skip:
+            skipped.add(len(layers))
+        found: list[Part] = []
+        _collect(layer, (str(layer.name),), node_of, leaves, set(), set(), found)
+        layers.append((node, found))
+    own = _part(model, (), node_of, leaves, set())
+    return Stack(layers, own, frozenset(skipped))
+
+
+def _collect(
+    layer: Any,
+    names: tuple[str, ...],
+    node_of: Callable[[Any], Node],
+    leaves: Mapping[int, Leaf],
+    seen: set[int],
+    open_: set[int],
+    found: list[Part],
+) -> None:
+    if id(layer) in open_:
+        return  # a layer that holds itself: its variables are on the list already
+    part = _part(layer, names, node_of, leaves, seen)
+    if part.leaves:
+        found.append(part)
+    open_.add(id(layer))
+    for inner in getattr(layer, "_layers", ()):
+        _collect(inner, (*names, str(inner.name)), node_of, leaves, seen, open_, found)
+    open_.discard(id(layer))
+
+
+def _part(
+    layer: Any,
+    names: tuple[str, ...],
+    node_of: Callable[[Any], Node],
+    leaves: Mapping[int, Leaf],
+    seen: set[int],
+) -> Part:
+    node = node_of(layer)
+    trainable = _new(layer._trainable_variables, seen)
+    fixed = _new(layer._non_trainable_variables, seen)
+    variables = [leaves.get(id(v)) or _leaf(v, node) for v in (*trainable, *fixed)]
+    return Part(
+        node,
+        variables,
+        len(trainable),
+        tuple(bool(v.trainable) for v in (*trainable, *fixed)),
+        names,
+        getattr(layer, "data_format", None) == "channels_first",
+        getattr(layer, "finalize_state", None),
+    )
+
+
+def _new(variables: Sequence[Any], seen: set[int]) -> list[Any]:
+    fresh = [v for v in variables if id(v) not in seen]
+    seen.update(map(id, fresh))
+    return fresh
+
+
+def _leaf(variable: Any, node: Node) -> Leaf:
+    shape = tuple(variable.shape)
+    return Leaf(
+        "", variable.path, variable.name, shape, str(getattr(variable, "_dtype", variable.dtype)), variable, node
+    )

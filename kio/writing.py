@@ -1,0 +1,219 @@
+"""The public verbs that write.  Each is a few lines: what, where to, go."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kio import formats
+from kio.contents import Contents, value_of
+from kio.errors import UnsupportedError
+from kio.formats.format import Format
+from kio.formats.target import Compression, Options, Progress, Target
+from kio.reports import SaveResult
+
+_WEIGHTS = ("keras_weights", "keras_shards", "safetensors", "npz", "keras_h5")
+_MODELS = ("keras_archive", "keras_h5")
+_FLAT = ("safetensors", "npz")
+_GIB = 1024**3
+
+
+def save_weights(
+    model: Any,
+    filepath: Any,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    *,
+    save_format: str | None = None,
+    objects_to_skip: Iterable[Any] | None = None,
+    compression: Compression = None,
+    compat: str | None = None,
+    durable: bool = True,
+    progress: Progress | None = None,
+    engine: str | None = None,
+) -> SaveResult:
+    """Write the weights of a Keras model, as ``model.save_weights`` does.
+
+    The path holds the complete old file or the complete new one at any time.  Every variable
+    of the model is in the file, or nothing is written.
+
+    Args:
+        model: A built ``keras.Model``.
+        filepath: A path (``.weights.h5``, ``.weights.json``, ``.safetensors``, ``.npz``) or
+            an open binary file.
+        overwrite: False refuses a path that exists.
+        max_shard_size: Write several files of at most so many GiB, and ``.weights.json``.
+        save_format: A format's name or suffix, whatever the path's own suffix.
+        objects_to_skip: Layers (or other saveables) to leave out.
+        compression: ``"gzip"``, ``"zstd"``, or ``("gzip", level)``; None stores as it is.
+        compat: Keras version that shall read the file, e.g. ``"3.4"``.
+        durable: False skips the fsyncs: a power failure may then lose the file, old and new.
+        progress: Called with bytes done and their total.
+        engine: ``"h5py"`` leaves HDF5 to libhdf5; None writes natively.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        MatchError: if the model has no variables yet, or one that the file has no place for.
+        UnknownFormatError: for another suffix.
+        FileExistsError: as ``overwrite`` says.  OSError: as the system reports it.
+
+    Memory: one tensor, for models whose values lie in the CPU's memory.
+    """
+    from kio.models import save
+
+    began = time.perf_counter()
+    if max_shard_size is not None and not isinstance(filepath, (str, bytes, os.PathLike)):
+        raise UnsupportedError("target: expected a path for shards, found an open file")
+    if max_shard_size is not None:
+        filepath = _json_of(os.fsdecode(filepath))
+    format = _format(filepath, save_format, _WEIGHTS, "keras_weights")
+    options = Options(
+        compression=compression,
+        engine=engine or "native",
+        progress=progress,
+        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+    )
+    layout = "flat" if format.name in _FLAT else "keras_paths"
+    with save.contents(model, layout=layout, objects_to_skip=objects_to_skip, compat=compat) as contents:
+        return _create(filepath, contents, format, options, overwrite, durable, began)
+
+
+def save_model(
+    model: Any,
+    filepath: Any,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    *,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
+    compression: Compression = None,
+    compat: str | None = None,
+    durable: bool = True,
+    progress: Progress | None = None,
+    engine: str | None = None,
+) -> SaveResult:
+    """Write a Keras model, as ``model.save`` does: configuration, weights, optimizer, assets.
+
+    The configuration is made, and every variable accounted for, before anything is opened.
+
+    Args:
+        model: A ``keras.Model``.
+        filepath: A path that ends in ``.keras``, one of a folder with ``zipped=False``, or
+            an open binary file.
+        overwrite: False refuses a path that exists.
+        zipped: False writes a folder.
+        include_optimizer: Whether to write the optimizer's state.
+        save_format, compression, compat, durable, progress, engine: As for ``save_weights``.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        As ``save_weights``, and whatever the model's own ``get_config`` raises.
+    """
+    from kio.models import save
+
+    began = time.perf_counter()
+    path = os.fsdecode(filepath) if isinstance(filepath, (str, bytes, os.PathLike)) else None
+    if zipped is False:
+        if path is None or path.endswith(".keras"):
+            raise ValueError(f"filepath for zipped=False: expected a path without .keras, found {filepath}")
+        format = formats.format_named("keras_archive")
+    else:
+        format = _format(filepath, save_format, _MODELS, "keras_archive")
+    options = Options(
+        compression=compression,
+        engine=engine or "native",
+        progress=progress,
+        zipped=zipped is not False,
+        date=time.localtime()[:6],
+    )
+    with save.contents(model, whole=True, include_optimizer=include_optimizer, compat=compat) as contents:
+        return _create(filepath, contents, format, options, overwrite, durable, began)
+
+
+def write(
+    path: Any,
+    tensors: Mapping[str, Any],
+    *,
+    format: str | None = None,
+    config: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    overwrite: bool = True,
+    compression: Compression = None,
+    max_shard_size: float | None = None,
+    durable: bool = True,
+    progress: Progress | None = None,
+    engine: str | None = None,
+) -> SaveResult:
+    """Write named tensors, without any framework.
+
+    Args:
+        path: A path, whose suffix says the format, or an open binary file.
+        tensors: Arrays, or tensors of another checkpoint, by name.
+        format: A format's name or suffix, whatever the path's own suffix.
+        config: JSON text of a model's configuration, for ``.keras``.
+        metadata: Text by key, for formats that have a place for it.
+        overwrite, compression, max_shard_size, durable, progress, engine: As for ``save_weights``.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        UnsupportedError: for what the format cannot hold.  OSError: as the system reports it.
+    """
+    began = time.perf_counter()
+    chosen = _format(path, format, formats.ORDER, None)
+    contents = Contents(
+        tensors={name: value_of(name, what) for name, what in tensors.items()},
+        config=config,
+        metadata=dict(metadata or {}),
+    )
+    options = Options(
+        compression=compression,
+        engine=engine or "native",
+        progress=progress,
+        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+    )
+    return _create(path, contents, chosen, options, overwrite, durable, began)
+
+
+def _json_of(path: str) -> str:
+    """The map of a sharded save; Keras, too, takes the name of a file without shards."""
+    return path.removesuffix(".h5") + ".json" if path.endswith(".weights.h5") else path
+
+
+def _format(path: Any, named: str | None, among: Sequence[str], of_a_file: str | None) -> Format:
+    found = _asked_for(path, named, among, of_a_file)
+    if found.name not in among or found.create is None:
+        raise UnsupportedError(f"format to write: expected one of {', '.join(among)}, found {found.name}")
+    return found
+
+
+def _asked_for(path: Any, named: str | None, among: Sequence[str], of_a_file: str | None) -> Format:
+    if named is not None:
+        return formats.format_named(named)
+    if isinstance(path, (str, bytes, os.PathLike)):
+        text = os.fsdecode(path)
+        if "://" in text:
+            raise UnsupportedError(f"target: expected a local path, found {text}")
+        return formats.format_of_path(text, among)
+    if of_a_file is None:
+        raise UnsupportedError("format: expected its name for an open file, found None", hint="pass format=")
+    return formats.format_named(of_a_file)
+
+
+def _create(
+    path: Any, contents: Contents, format: Format, options: Options, overwrite: bool, durable: bool, began: float
+) -> SaveResult:
+    if options.engine not in ("native", "h5py"):
+        raise ValueError(f"engine: expected 'native' or 'h5py', found {options.engine!r}")
+    if format.create is None:
+        raise UnsupportedError(f"format to write: expected one that kio writes, found {format.name}")
+    target = Target(path, overwrite=overwrite, durable=durable)
+    nbytes = format.create(target, contents, options)
+    return SaveResult(target.name, format.name, nbytes, time.perf_counter() - began)
