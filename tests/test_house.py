@@ -214,6 +214,7 @@ IN_KIO |= {
     "checkpoint.py",
     "contents.py",
     "writing.py",
+    "background.py",
     "py.typed",
 }
 IN_KIO |= {"raw", "containers", "formats", "mapping", "models"}
