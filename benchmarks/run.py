@@ -90,7 +90,8 @@ class Session:
     def start(self, names: set[str]) -> None:
         """Begin the results, make the files that are not there yet, and measure the machine."""
         path: Path = self.options.results
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, self.out):
+            folder.mkdir(parents=True, exist_ok=True)
         if not self.options.append:
             path.unlink(missing_ok=True)
         self._write({"kind": "run", "quick": self.options.quick, "adam": self.options.adam, **machine()})

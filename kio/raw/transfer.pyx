@@ -39,13 +39,15 @@ from libc.string cimport memcpy
 from kio.raw cimport codecs, kernels
 from kio.raw.codecs cimport MAX_CODECS, Step
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
-from kio.raw.platform cimport kio_advise_huge, kio_advise_soon, kio_is_cached, kio_pread
+from kio.raw.memory cimport prepare
+from kio.raw.platform cimport kio_advise_soon, kio_is_cached, kio_populate, kio_pread
 from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
 
 cdef enum:
     BLOCK = 4 << 20        # one DIRECT job: large enough to amortise, small enough to share out
-    HOT = 512 << 10        # read and sum in pieces of this size, so that the sum hits the cache
+    HOT = 128 << 10        # read and sum in pieces of this size, so that the sum hits the cache
+    FRESH = 2 << 20        # pages asked for at a time, just before they are filled
     SMALL = 256 << 10      # runs up to this size may share a window
     WIN = 1 << 20          # one window
     NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
@@ -167,6 +169,7 @@ cdef class Run:
     cdef ssize_t failed          # first failing job, -1
     cdef bint stop
     cdef object verify           # as read() has it
+    cdef bint fresh              # destinations have no pages yet
     cdef bint cold               # much of what is to be read is not in the page cache
     cdef size_t asked            # cold: jobs whose bytes were asked for
     cdef object raised
@@ -526,13 +529,20 @@ cdef class Run:
         return WRONG_SUM
 
     cdef int direct(self, Job *job) noexcept nogil:
-        cdef uint64_t at = 0, n, begun = 0
+        cdef uint64_t at = 0, ready = 0, begun = 0, n
         cdef int outcome
         cdef uint32_t crc = 0
         cdef const uint8_t *memory = self.origins[job.origin].memory
         cdef bint summing = job.summed or job.sums != NULL
         while at < job.nbytes:
-            n = min(job.nbytes - at, <uint64_t>HOT) if summing or job.swap else job.nbytes
+            if self.fresh and at == ready:
+                ready = min(job.nbytes, at + FRESH)
+                kio_populate(job.dst + at, ready - at)
+            n = (ready if self.fresh else job.nbytes) - at
+            if summing or job.swap:
+                n = min(n, <uint64_t>HOT)
+            if job.sums != NULL:
+                n = min(n, SUM_BLOCK - at % SUM_BLOCK)
             if summing and memory != NULL:
                 crc = kernels.crc32_copy(crc, job.dst + at, memory + job.offset + at, n)
             else:
@@ -906,7 +916,7 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
         verify: True checks all checksums that the file has of the tensors, False only those
             that are part of a chunk's codecs, None all but those over members of which less
             than half is read.
-        fresh: The memory in ``into`` was never touched: ask for huge pages for it.
+        fresh: The memory in ``into`` was never touched: it has no pages yet.
     Returns:
         A list with, for each tensor, the array (native byte order), or its entry of ``into``.
     Raises:
@@ -929,12 +939,13 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     arrays = iter(allocate(new))
     outs = [next(arrays) if out is None else out for out in into]
     run.keep = outs
+    run.fresh = fresh or bool(new)
     for tensor, out in zip(tensors, outs):
         if isinstance(out, np.ndarray) and out.base is not None and tensor.nbytes and out.nbytes == 0:
             raise ValueError(f"destination of {tensor.name}: expected {tensor.nbytes} bytes, found none")
         dst = address_of(out, tensor, tensor.nbytes)
         if fresh and tensor.nbytes >= (1 << 20):
-            kio_advise_huge(dst, tensor.nbytes)
+            prepare(<char *>dst, tensor.nbytes)
         run.want(tensor, dst, None, None)
     run.execute(regions_of(tensors, verify), threads)
     return outs
