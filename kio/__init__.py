@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kio.limits import Limits as Limits
     from kio.raw.tensor import Tensor as Tensor
     from kio.reports import SaveResult as SaveResult
+    from kio.writing import convert as convert
     from kio.writing import save_model as save_model
     from kio.writing import save_weights as save_weights
     from kio.writing import write as write
@@ -48,7 +49,7 @@ _HOME = {
     "Limits": "kio.limits",
     "SaveResult": "kio.reports",
     "Tensor": "kio.raw.tensor",
-    **dict.fromkeys(["save_model", "save_weights", "write"], "kio.writing"),
+    **dict.fromkeys(["convert", "save_model", "save_weights", "write"], "kio.writing"),
     **dict.fromkeys(
         [
             "diff",

@@ -127,16 +127,17 @@ def _replacement_save_model(stock: Any) -> Any:
         declined: BaseException | None = None
         if kw.keys() <= {"include_optimizer"}:
             try:
+                writing.format_of_model(filepath, zipped)
+            except (UnknownFormatError, UnsupportedError) as e:
+                declined = e
+            else:
                 if _may_write(filepath, overwrite):
                     writing.save_model(model, filepath, True, zipped, **extras)
                 return
-            except (UnknownFormatError, UnsupportedError) as e:
-                declined = e
         if zipped is not None:
             kw["zipped"] = zipped  # which the first versions did not have
         try:
-            # Whoever had to be asked has said yes.
-            stock(model, filepath, overwrite or declined is not None, **kw)
+            stock(model, filepath, overwrite, **kw)
         except Exception as e:
             raise e from declined
 
@@ -151,15 +152,17 @@ def _replacement_save_weights(stock: Any) -> Any:
         declined: BaseException | None = None
         if kw.keys() <= {"objects_to_skip"}:
             try:
+                writing.format_of_weights(filepath, max_shard_size)
+            except (UnknownFormatError, UnsupportedError) as e:
+                declined = e
+            else:
                 if _may_write(filepath, overwrite):
                     writing.save_weights(model, filepath, True, max_shard_size, **kw)
                 return
-            except (UnknownFormatError, UnsupportedError) as e:
-                declined = e
         if max_shard_size is not None:
             kw["max_shard_size"] = max_shard_size
         try:
-            stock(model, filepath, overwrite or declined is not None, **kw)
+            stock(model, filepath, overwrite, **kw)
         except Exception as e:
             raise e from declined
 

@@ -213,6 +213,7 @@ IN_KIO |= {
     "dtypes.py",
     "checkpoint.py",
     "contents.py",
+    "conversion.py",
     "writing.py",
     "background.py",
     "py.typed",

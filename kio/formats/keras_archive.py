@@ -13,11 +13,11 @@ hub have.  A third party may have deflated the members of a zip.
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import replace
 
 from kio.checkpoint import Assets, Checkpoint, Members
-from kio.containers import json_text, zip_lib
+from kio.containers import json_text
+from kio.containers.zip_writer import ZipWriter
 from kio.contents import Asset, Contents
 from kio.errors import CorruptError, UnsupportedError
 from kio.formats import keras_shards, keras_weights, npz
@@ -26,7 +26,6 @@ from kio.formats.keras_weights import Weights
 from kio.formats.probe import Probe
 from kio.formats.target import Options, Target
 from kio.raw import transfer_out
-from kio.raw.sink import Sink
 from kio.raw.source import Source
 
 # In the order in which Keras looks for them.
@@ -118,7 +117,6 @@ def create(target: Target, contents: Contents, options: Options) -> int:
         raise UnsupportedError(
             "keras_archive: expected a model's configuration, found weights alone", hint="write a .weights.h5 file"
         )
-    keras_weights.check(contents.tensors, contents.groups)
     heads = {
         "metadata.json": json.dumps(dict(contents.metadata)).encode(),
         "config.json": contents.config.encode(),
@@ -127,25 +125,25 @@ def create(target: Target, contents: Contents, options: Options) -> int:
 
 
 def _create_zip(target: Target, contents: Contents, options: Options, heads: dict[str, bytes]) -> int:
-    with target.file() as sink, tempfile.TemporaryFile(prefix="kio-") as image:
-        with Sink.of_file(image) as weights:
-            keras_weights.write_weights(weights, contents.tensors, contents.groups, options)
-        source = Source.of_file(image)
-        try:
-            members: list[tuple[str, bytes | Source]] = [*heads.items(), (WEIGHTS[0], source)]
-            members += [(f"assets/{name}", _source(asset)) for name, asset in contents.assets.items()]
-            return zip_lib.write(sink, members, options.date)
-        finally:
-            source.close()
+    weights = keras_weights.drafted(contents.tensors, contents.groups, options)
+    with target.file() as sink:
+        archive = ZipWriter(sink, date=options.date)
+        for name, text in heads.items():
+            archive.add(name, text)
+        # Pages of the weights are pages of the archive: they can be mapped, and written directly.
+        base = archive.begin(WEIGHTS[0], weights.nbytes_max, boundary=4096)
+        archive.end(*weights.write(sink, base))
+        for name, asset in contents.assets.items():
+            archive.add(f"assets/{name}", _source(asset))
+        return archive.finish()
 
 
 def _create_folder(target: Target, contents: Contents, options: Options, heads: dict[str, bytes]) -> int:
+    weights = keras_weights.drafted(contents.tensors, contents.groups, options)
     with target.folder(owns) as folder:
         for name, text in heads.items():
             folder.open(name).write_at(0, text)
-        nbytes, _ = keras_weights.write_weights(
-            folder.open(WEIGHTS[0]), contents.tensors, contents.groups, options
-        )
+        nbytes, _ = weights.write(folder.open(WEIGHTS[0]))
         for name, asset in contents.assets.items():
             source = _source(asset)
             transfer_out.write(folder.open(f"assets/{name}"), [(0, source)])

@@ -163,43 +163,61 @@ def check(tensors: Mapping[str, Value], groups: Mapping[str, str | None]) -> Non
         raise UnsupportedError(f"name: expected either a tensor or a group, found both at {shown(both)}")
 
 
-def write_weights(
-    sink: Sink,
-    tensors: Mapping[str, Value],
-    groups: Mapping[str, str | None],
-    options: Options,
-    base: int = 0,
-) -> tuple[int, int]:
-    """Write one HDF5 file of weights.
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """One HDF5 file of weights, checked and ready to be written.
+
+    Attributes:
+        nbytes_max: Most bytes that it can take.
+        write: Given a sink and where in it the file begins, writes the file and returns its
+            size and CRC-32.
+    """
+
+    nbytes_max: int
+    write: Callable[..., tuple[int, int]]
+
+
+def drafted(tensors: Mapping[str, Value], groups: Mapping[str, str | None], options: Options) -> Drafted:
+    """The file of these tensors.
 
     Args:
-        sink: An open sink.
-        tensors: By path, as checked.
+        tensors: By path.
         groups: Names of objects by path of their group, as in ``Contents``.
         options: Compression, engine, progress.
-        base: Where in the sink the file begins.
 
-    Returns:
-        Size and CRC-32 of the file.
+    Raises:
+        UnsupportedError: for names that HDF5 cannot hold.
     """
+    check(tensors, groups)
     if options.engine == "h5py":
-        from kio.containers import hdf5_lib
-
-        return hdf5_lib.write(
-            sink,
-            {path: {} if name is None else {"name": name} for path, name in groups.items()},
-            [(path, value.array, _attributes(value) or {}) for path, value in tensors.items()],
-            base=base,
-            compression=options.compression,
-            progress=options.progress,
-        )
+        return _drafted_by_h5py(tensors, groups, options)
     draft = hdf5.Draft()
     for path, name in groups.items():
         draft.group(path, None if name is None else {"name": name})
     for path, value in tensors.items():
         draft.dataset(path, value.dtype_name, value.shape, _attributes(value))
     values = {path: value.data for path, value in tensors.items() if value.nelems}
-    return hdf5.write(sink, draft, values, base=base, progress=options.progress)
+
+    def write(sink: Sink, base: int = 0) -> tuple[int, int]:
+        return hdf5.write(sink, draft, values, base=base, progress=options.progress)
+
+    return Drafted(hdf5.nbytes_of(draft), write)
+
+
+def _drafted_by_h5py(tensors: Mapping[str, Value], groups: Mapping[str, str | None], options: Options) -> Drafted:
+    from kio.containers import hdf5_lib
+
+    attributes = {path: {} if name is None else {"name": name} for path, name in groups.items()}
+    datasets = [(path, value.array, _attributes(value) or {}) for path, value in tensors.items()]
+
+    def write(sink: Sink, base: int = 0) -> tuple[int, int]:
+        return hdf5_lib.write(
+            sink, attributes, datasets, base=base, compression=options.compression, progress=options.progress
+        )
+
+    # Headers of objects, heaps and trees; a generous bound, since it only says how wide sizes are.
+    names = sum(map(len, (*tensors, *groups)))
+    return Drafted(sum(v.nbytes for v in tensors.values()) + 4096 * (len(tensors) + len(groups) + 8) + 8 * names, write)
 
 
 def _attributes(value: Value) -> dict[str, str] | None:
@@ -225,9 +243,9 @@ def refuse_model(contents: Contents, format: str, *, metadata: bool = False) -> 
 def create(target: Target, contents: Contents, options: Options) -> int:
     """One HDF5 file."""
     refuse_model(contents, "keras_weights")
-    check(contents.tensors, contents.groups)
+    file = drafted(contents.tensors, contents.groups, options)
     with target.file() as sink:
-        nbytes, _ = write_weights(sink, contents.tensors, contents.groups, options)
+        nbytes, _ = file.write(sink)
     return nbytes
 
 

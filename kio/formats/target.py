@@ -101,3 +101,16 @@ class Target:
         if self.path is None:
             raise UnsupportedError(f"target: expected a path for {what}, found an open file", source=self.name)
         return self.path
+
+
+def joined(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """Progress of a save of many parts: the bytes of each are reported when it is done."""
+    done = 0
+
+    def report(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        if progress is not None:
+            progress(done, total)
+
+    return report

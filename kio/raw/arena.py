@@ -59,7 +59,8 @@ class Arena:
         # Much too large a one is given back: the model it was for is gone.
         if self._bytes is None or not nbytes <= self.nbytes <= 4 * nbytes + _PART:
             self._bytes, self.nbytes = None, 0
-            self._bytes = np.frombuffer(memoryview(Slab(nbytes)), np.uint8)
+            slab: Any = Slab(nbytes)
+            self._bytes = np.frombuffer(slab, np.uint8)
             self.nbytes = nbytes
         return self._bytes
 

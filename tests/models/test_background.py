@@ -22,7 +22,7 @@ import kio  # noqa: E402
 from kio import background  # noqa: E402
 from kio.contents import Contents, Value  # noqa: E402
 from kio.errors import FormatError, MatchError, UnknownFormatError, UnsupportedError  # noqa: E402
-from kio.formats import keras_weights  # noqa: E402
+from kio.raw import transfer_out  # noqa: E402
 from kio.raw.arena import Arena, copy  # noqa: E402
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
@@ -70,7 +70,7 @@ class Gate:
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.error: BaseException | None = None
         self.running = self.most = 0
-        real = keras_weights.write_weights
+        real = transfer_out.write
 
         def held(*given: Any, **more: Any) -> Any:
             self.running += 1
@@ -82,7 +82,7 @@ class Gate:
                 raise self.error
             return real(*given, **more)
 
-        monkeypatch.setattr(keras_weights, "write_weights", held)
+        monkeypatch.setattr(transfer_out, "write", held)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_failed_save_does_not_keep_the_snapshot(tmp_path: Path, gate: Gate) -> N
     def write(opened: Any) -> int:
         opened()
         tensors = contents.tensors  # noqa: F821
-        return keras_weights.write_weights(tensors)[0]  # type: ignore[arg-type, call-arg]
+        return transfer_out.write(tensors)[0]  # type: ignore[arg-type, call-arg]
 
     result = background.save(
         str(tmp_path / "x"), "any", lambda arena: None, write, contents.close, time.perf_counter()
@@ -407,13 +407,13 @@ import os, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore")
 import keras, numpy as np, kio
 from kio import background
-from kio.formats import keras_weights
-real = keras_weights.write_weights
+from kio.raw import transfer_out
+real = transfer_out.write
 def slowly(*given, **more):
     print("begun", flush=True)
     time.sleep({hold})
     return real(*given, **more)
-keras_weights.write_weights = slowly
+transfer_out.write = slowly
 model = keras.Sequential([keras.layers.Input((16,)), keras.layers.Dense(8)])
 path = {path!r}
 """
@@ -447,7 +447,7 @@ def test_error_at_exit_is_a_warning(tmp_path: Path) -> None:
     body = """
     def failing(*given, **more):
         raise OSError(28, "No space left on device")
-    keras_weights.write_weights = failing
+    transfer_out.write = failing
     warnings.simplefilter("default")
     kio.save_weights(model, path, background=True)
     """
@@ -468,8 +468,8 @@ def test_fork_during_a_save(tmp_path: Path) -> None:
             background.wait(5)
             assert not os.path.exists(path)
             # A save of its own works, and does not disturb the parent's.
-            keras_weights.write_weights = real
-            kio.write(path.replace("x.weights.h5", "xchild.weights.h5"), {"a": np.ones(3)})
+            transfer_out.write = real
+            kio.write(path[:-11] + "child.weights.h5", {"a": np.ones(3)})
             os._exit(0)
         except BaseException as e:
             print(repr(e), file=sys.stderr, flush=True)
