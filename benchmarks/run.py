@@ -90,7 +90,8 @@ class Session:
     def start(self, names: set[str]) -> None:
         """Begin the results, make the files that are not there yet, and measure the machine."""
         path: Path = self.options.results
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, self.out):
+            folder.mkdir(parents=True, exist_ok=True)
         if not self.options.append:
             path.unlink(missing_ok=True)
         self._write({"kind": "run", "quick": self.options.quick, "adam": self.options.adam, **machine()})
@@ -128,7 +129,8 @@ class Session:
             self.manifests[shape.name] = make.manifest_of(make.folder_of(self.out, shape)) or {}
 
     def _sample(self, case: Case, entry: Entry) -> dict[str, Any]:
-        fmt = entry.format or NATIVE.get(entry.label, case.format)
+        # What writes starts from the file of the case, whatever kind it makes.
+        fmt = case.format if case.writes else entry.format or NATIVE.get(entry.label, case.format)
         manifest, tiny = self.manifests[case.shape], self.manifests["tiny"]
         if fmt not in manifest["files"] or fmt not in tiny["files"]:
             return {"status": "unavailable", "reason": f"no {shapes.FILES[fmt]} could be written here"}
@@ -139,6 +141,8 @@ class Session:
             "cold": case.cold,
             "ncpus": case.ncpus,
             "label": entry.label,
+            "format": fmt,
+            "folder": str(self.out / "saved"),
             "options": entry.options,
             "imports": [] if entry.label == "roofline" else sorted(peers),
             "expected": {

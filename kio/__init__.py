@@ -36,12 +36,19 @@ if TYPE_CHECKING:
     from kio.errors import UnsupportedError as UnsupportedError
     from kio.limits import Limits as Limits
     from kio.raw.tensor import Tensor as Tensor
+    from kio.reports import SaveResult as SaveResult
+    from kio.writing import convert as convert
+    from kio.writing import save_model as save_model
+    from kio.writing import save_weights as save_weights
+    from kio.writing import write as write
 
 # public name -> module that defines it
 _HOME = {
     "Checkpoint": "kio.checkpoint",
     "Limits": "kio.limits",
+    "SaveResult": "kio.reports",
     "Tensor": "kio.raw.tensor",
+    **dict.fromkeys(["convert", "save_model", "save_weights", "write"], "kio.writing"),
     **dict.fromkeys(
         [
             "diff",

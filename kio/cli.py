@@ -181,6 +181,25 @@ def diff(args: argparse.Namespace) -> int:
     return 0 if report else 1
 
 
+def convert(args: argparse.Namespace) -> int:
+    """Write what a file holds into another format."""
+    from kio import writing
+
+    result = writing.convert(
+        args.src,
+        args.dst,
+        format=args.format,
+        dtype=args.dtype,
+        compression=args.compression,
+        zipped=not args.folder,
+        max_shard_size=args.max_shard_size,
+        overwrite=not args.keep,
+    )
+    value = {"path": result.path, "format": result.format, "nbytes": result.nbytes, "seconds": result.seconds}
+    _print(args.json, value, str(result))
+    return 0
+
+
 def plan(args: argparse.Namespace) -> int:
     """Show which variable of a model gets which tensor of a file."""
     # The model's own weights do not matter here: only its configuration is built.
@@ -203,7 +222,7 @@ def demo(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="kio", description="Look into, check and compare weight files.")
+    top = argparse.ArgumentParser(prog="kio", description="Look into, check, compare and convert weight files.")
     commands = top.add_subparsers(dest="command", required=True)
 
     def command(run: Any, *arguments: str, reads: bool = True) -> argparse.ArgumentParser:
@@ -220,6 +239,13 @@ def parser() -> argparse.ArgumentParser:
     command(cat, "file", "name").add_argument("--all", action="store_true", help="print every element")
     command(verify, "files")
     command(diff, "a", "b")
+    converts = command(convert, "src", "dst")
+    converts.add_argument("--format", help="format to write, whatever the suffix of DST")
+    converts.add_argument("--dtype", help="what floats become: float16, bfloat16, float32, …")
+    converts.add_argument("--compression", choices=["gzip", "zstd"], help="of the tensors in HDF5 files")
+    converts.add_argument("--max-shard-size", type=float, metavar="GIB", help="write shards of at most so much")
+    converts.add_argument("--folder", action="store_true", help="write a model as a folder")
+    converts.add_argument("--keep", action="store_true", help="refuse to overwrite DST")
     command(plan, "file").add_argument("--model", required=True, help="a file with the model's configuration")
     command(demo, reads=False)
     return top

@@ -97,3 +97,27 @@ class DiffReport:
         lines += [f"only in b: {name}" for name in self.only_b]
         lines += [str(each) for each in self.different]
         return "\n".join([*lines, f"{self.equal} tensors are equal"])
+
+
+@dataclass(slots=True)
+class SaveResult:
+    """What a save wrote.
+
+    Attributes:
+        path: Of the file or folder, or the name of the open file.
+        format: Name of the format.
+        nbytes: Bytes written.
+        seconds: From the call to the moment when the file had its name.
+    """
+
+    path: str
+    format: str
+    nbytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        rate = self.nbytes / self.seconds / 1e6 if self.seconds else 0.0
+        return f"{self.path}: {self.nbytes} bytes of {self.format} in {self.seconds:.3f} s ({rate:.0f} MB/s)"
+
+    def __fspath__(self) -> str:
+        return self.path

@@ -1,22 +1,25 @@
 """Drop-in replacement for ``keras.saving``: same names, same signatures.
 
 Call the functions here instead of Keras's, or ``install()`` once and let existing code run
-unchanged: ``keras.saving.load_model``, ``keras.models.load_model``,
-``keras.saving.load_weights`` and ``Model.load_weights`` then go through kio wherever kio
-reads the file, and to stock Keras for everything else (SavedModel folders, say).
+unchanged: ``load_model``, ``save_model``, ``load_weights`` and ``save_weights`` of
+``keras.saving`` and ``keras.models``, ``Model.save``, ``Model.save_weights`` and
+``Model.load_weights`` then go through kio wherever kio reads or writes the file, and to
+stock Keras for everything else (SavedModel folders, say).
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
-from kio import api
+from kio import api, writing
 from kio.errors import UnknownFormatError, UnsupportedError
+from kio.reports import SaveResult
 
-__all__ = ["install", "installed", "load_model", "load_weights", "uninstall"]
+__all__ = ["install", "installed", "load_model", "load_weights", "save_model", "save_weights", "uninstall"]
 
 # (owner, attribute) -> what stood there before install()
 _stock: dict[tuple[Any, str], Any] = {}
@@ -36,6 +39,45 @@ def load_model(
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **extras: Any) -> Any:
     """``keras.saving.load_weights`` on kio.  Extras: see ``kio.load_weights``."""
     return api.load_weights(model, filepath, skip_mismatch, **extras)
+
+
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **extras: Any
+) -> SaveResult | None:
+    """``keras.saving.save_model`` on kio.  Extras: see ``kio.save_model``.
+
+    Returns:
+        The result, or None where the user was asked and declined to overwrite.
+    """
+    if not _may_write(filepath, overwrite):
+        return None
+    return writing.save_model(model, filepath, True, zipped, **extras)
+
+
+def save_weights(
+    model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **extras: Any
+) -> SaveResult | None:
+    """``keras.saving.save_weights`` on kio.  Extras: see ``kio.save_weights``.
+
+    Returns:
+        As ``save_model``.
+    """
+    if not _may_write(filepath, overwrite):
+        return None
+    return writing.save_weights(model, filepath, True, max_shard_size, **extras)
+
+
+def _may_write(filepath: Any, overwrite: bool) -> bool:
+    """Ask where Keras asks, with its own prompt."""
+    try:
+        exists = os.path.exists(filepath)
+    except TypeError:
+        exists = False
+    if overwrite or not exists:
+        return True
+    from keras.src.utils import io_utils
+
+    return bool(io_utils.ask_to_proceed_with_overwrite(filepath))
 
 
 def _left_to_keras(error: BaseException) -> bool:
@@ -77,6 +119,56 @@ def _replacement_model_load_weights(stock: Any) -> Any:
     return load_weights
 
 
+def _replacement_save_model(stock: Any) -> Any:
+    @functools.wraps(stock)
+    def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kw: Any) -> None:
+        # Keras writes the optimizer into every .keras, whatever include_optimizer says.
+        extras = {} if str(filepath).endswith(".keras") or zipped is False else dict(kw)
+        declined: BaseException | None = None
+        if kw.keys() <= {"include_optimizer"}:
+            try:
+                writing.format_of_model(filepath, zipped)
+            except (UnknownFormatError, UnsupportedError) as e:
+                declined = e
+            else:
+                if _may_write(filepath, overwrite):
+                    writing.save_model(model, filepath, True, zipped, **extras)
+                return
+        if zipped is not None:
+            kw["zipped"] = zipped  # which the first versions did not have
+        try:
+            stock(model, filepath, overwrite, **kw)
+        except Exception as e:
+            raise e from declined
+
+    return save_model
+
+
+def _replacement_save_weights(stock: Any) -> Any:
+    @functools.wraps(stock)
+    def save_weights(
+        model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kw: Any
+    ) -> None:
+        declined: BaseException | None = None
+        if kw.keys() <= {"objects_to_skip"}:
+            try:
+                writing.format_of_weights(filepath, max_shard_size)
+            except (UnknownFormatError, UnsupportedError) as e:
+                declined = e
+            else:
+                if _may_write(filepath, overwrite):
+                    writing.save_weights(model, filepath, True, max_shard_size, **kw)
+                return
+        if max_shard_size is not None:
+            kw["max_shard_size"] = max_shard_size
+        try:
+            stock(model, filepath, overwrite, **kw)
+        except Exception as e:
+            raise e from declined
+
+    return save_weights
+
+
 def _targets() -> Iterator[tuple[Any, str, Any]]:
     """What install() replaces: (owner, attribute, maker of the replacement)."""
     import keras
@@ -84,14 +176,21 @@ def _targets() -> Iterator[tuple[Any, str, Any]]:
 
     for owner in (keras.saving, keras.models, saving_api):
         yield owner, "load_model", _replacement_load_model
+        yield owner, "save_model", _replacement_save_model
     for owner in (keras.saving, saving_api):
-        if hasattr(owner, "load_weights"):
-            yield owner, "load_weights", _replacement_model_load_weights
+        for name, replacement in (
+            ("load_weights", _replacement_model_load_weights),
+            ("save_weights", _replacement_save_weights),
+        ):
+            if hasattr(owner, name):
+                yield owner, name, replacement
     yield keras.Model, "load_weights", _replacement_model_load_weights
+    yield keras.Model, "save_weights", _replacement_save_weights
+    yield keras.Model, "save", _replacement_save_model
 
 
 def install() -> None:
-    """Let Keras's own loading functions run on kio.  Calling it twice is calling it once."""
+    """Let Keras's own loading and saving functions run on kio.  Calling it twice is calling it once."""
     if _stock:
         return
     made: dict[Any, Any] = {}

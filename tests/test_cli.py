@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from kio import cli
+from kio import api, cli
 from tests.conftest import CORPUS
 
 FOLDER = CORPUS / "keras3" / "3.15.1" / "functional"
@@ -71,3 +72,16 @@ def test_errors_are_one_line(capsys, tmp_path):
 def test_plan(capsys):
     code, out, _ = run(capsys, "plan", WEIGHTS, "--model", ARCHIVE)
     assert code == 0 and "layers/dense/vars/0" in out
+
+
+def test_convert(capsys, tmp_path):
+    source, target = tmp_path / "x.npz", tmp_path / "y.safetensors"
+    np.savez(source, a=np.arange(6.0), b=np.arange(3))
+    code, out, _ = run(capsys, "convert", str(source), str(target), "--dtype", "float32", "--json")
+    assert code == 0 and json.loads(out)["format"] == "safetensors"
+    with api.open(target) as found:
+        assert found["a"].dtype_name == "float32" and found["b"].dtype_name == "int64"
+    code, _, err = run(capsys, "convert", str(source), str(target), "--keep")
+    assert code == 1 and "exists" in err
+    code, _, err = run(capsys, "convert", str(source), str(tmp_path / "y.keras"))
+    assert code == 1 and "configuration" in err

@@ -71,6 +71,26 @@ def open(source: Source, name: str, limits: Limits = DEFAULT) -> Tensor:
     return parse_header(head[start : start + nbytes], source, start + nbytes, name, limits)
 
 
+def header_of(dtype_name: str, shape: tuple[int, ...]) -> bytes:
+    """The bytes before the elements of a file to write; a multiple of 64.
+
+    Raises:
+        UnsupportedError: for a type that NumPy has not, which it would read as raw bytes.
+    """
+    code = dtypes.BY_NAME[dtype_name].numpy
+    if code is None:
+        raise UnsupportedError(
+            f"npy element type: expected one of NumPy's, found {dtype_name}",
+            hint="write .safetensors or .weights.h5, or convert to another dtype",
+        )
+    code = "b1" if code == "?" else code
+    order = "|" if dtypes.BY_NAME[dtype_name].itemsize == 1 or code[0] == "V" else "<"
+    extents = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+    text = f"{{'descr': '{order}{code}', 'fortran_order': False, 'shape': ({extents}), }}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return MAGIC + b"\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
 def parse_header(text: bytes, source: Source, payload: int, name: str, limits: Limits) -> Tensor:
     """The tensor that a header describes, its elements starting at byte ``payload``."""
     match = _HEADER.fullmatch(text.decode("latin-1"))

@@ -8,6 +8,8 @@
 Spec: huggingface/safetensors README, "Format"; the validation of its Rust reader.
 """
 
+import json
+
 from kio.containers import json_text
 from kio.errors import CorruptError, LimitError, TruncatedError, UnsupportedError
 from kio.limits import DEFAULT
@@ -26,6 +28,11 @@ cdef dict TYPES = {
     "C64": "complex64",
 }
 cdef dict CODES = dtypes.CODES
+cdef dict SPELLED = {name: spelled for spelled, name in TYPES.items()}
+
+# Where elements begin: a multiple of this, so that a mapped file can be used as it is.
+cdef enum:
+    BOUNDARY = 64
 
 # Types the format has and kio's table has not, with their size in bits.
 cdef dict OTHER_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E8M0": 8, "F8_E4M3FNUZ": 8,
@@ -133,3 +140,42 @@ cdef tuple _fields(Source source, str name, dict entry):
         raise CorruptError(f"data_offsets: expected begin before end, found {offsets}",
                            source=source.name, tensor=name, field="data_offsets")
     return dtype, shape, offsets[0], offsets[1]
+
+
+def draft(tensors, metadata=None):
+    """The header of a file to write, and where its elements go.
+
+    Wide types come first, so that every tensor begins at a multiple of its item size.
+
+    Args:
+        tensors: ``(name, dtype name, shape, nbytes)`` of each.
+        metadata: Text by key, or None.
+
+    Returns:
+        ``(header, offsets)``: the bytes up to the first element, and the place of each
+        tensor in the file, in the order given.
+
+    Raises:
+        UnsupportedError: for a type that the format has not, or a name that it reserves.
+    """
+    cdef uint64_t at = 0
+    tensors = list(tensors)
+    entries = {}
+    if metadata:
+        entries["__metadata__"] = {str(key): str(value) for key, value in metadata.items()}
+    for name, dtype_name, _, _ in tensors:
+        if dtype_name not in SPELLED:
+            raise UnsupportedError(f"safetensors type: expected one of {', '.join(SPELLED)}, found {dtype_name}",
+                                   tensor=name)
+        if name == "__metadata__":
+            raise UnsupportedError("safetensors name: expected any but '__metadata__', found it")
+    ends = {}
+    for name, dtype_name, shape, nbytes in sorted(
+            tensors, key=lambda t: (-dtypes.BY_NAME[t[1]].itemsize, t[0])):
+        entries[name] = {"dtype": SPELLED[dtype_name], "shape": list(shape), "data_offsets": [at, at + nbytes]}
+        ends[name] = at
+        at += nbytes
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % BOUNDARY)
+    head = len(text).to_bytes(8, "little") + text
+    return head, [len(head) + ends[name] for name, _, _, _ in tensors]

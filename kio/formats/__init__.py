@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
 from kio.checkpoint import Checkpoint
-from kio.errors import UnknownFormatError
+from kio.errors import UnknownFormatError, shown
 from kio.formats.format import Format
 from kio.formats.probe import Probe
 from kio.limits import DEFAULT, Limits
@@ -23,6 +23,17 @@ ORDER = (
     "npz",
     "safetensors",
     "refused",
+)
+
+# What a path's end says about the format to write; the first that fits counts.
+SUFFIXES = (
+    (".weights.h5", "keras_weights"),
+    (".weights.json", "keras_shards"),
+    (".keras", "keras_archive"),
+    (".h5", "keras_h5"),
+    (".hdf5", "keras_h5"),
+    (".safetensors", "safetensors"),
+    (".npz", "npz"),
 )
 
 
@@ -63,3 +74,37 @@ def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) 
     except BaseException:
         probe.close()
         raise
+
+
+def format_named(name: str) -> Format:
+    """The format that a user names: by its own name, or by the suffix that it is written with.
+
+    Raises:
+        UnknownFormatError: if kio writes no such format.
+    """
+    spelled = {suffix.lstrip("."): format for suffix, format in reversed(SUFFIXES)}
+    found = spelled.get(name.lstrip("."), name)
+    if found not in ORDER or found == "refused":
+        raise UnknownFormatError(f"format to write: expected one of {', '.join(spelled)}, found {shown(name)}")
+    made: Format = import_module(f"kio.formats.{found}").FORMAT
+    return made
+
+
+def format_of_path(path: str, among: Iterable[str] = ORDER) -> Format:
+    """The format that a path's suffix asks for.
+
+    Args:
+        path: Of the file to write.
+        among: Names of the formats that will do.
+
+    Raises:
+        UnknownFormatError: for any other suffix; lists those that are known.
+    """
+    allowed = [(suffix, name) for suffix, name in SUFFIXES if name in set(among)]
+    for suffix, name in allowed:
+        if path.endswith(suffix):
+            return format_named(name)
+    raise UnknownFormatError(
+        f"suffix: expected one of {', '.join(suffix for suffix, _ in allowed)}, found {shown(path)}",
+        hint="pass another path, or name the format (save_format=)",
+    )

@@ -12,15 +12,21 @@ hub have.  A third party may have deflated the members of a zip.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from kio.checkpoint import Assets, Checkpoint, Members
 from kio.containers import json_text
-from kio.errors import CorruptError
+from kio.containers.zip_writer import ZipWriter
+from kio.contents import Asset, Contents
+from kio.errors import CorruptError, UnsupportedError
 from kio.formats import keras_shards, keras_weights, npz
 from kio.formats.format import Format
 from kio.formats.keras_weights import Weights
 from kio.formats.probe import Probe
+from kio.formats.target import Options, Target
+from kio.raw import transfer_out
+from kio.raw.source import Source
 
 # In the order in which Keras looks for them.
 WEIGHTS = ("model.weights.h5", "model.weights.npz", "model.weights.json", "variables.h5")
@@ -92,4 +98,64 @@ def _weights_of(inner: Probe, members: Members) -> Weights:
     raise CorruptError(f"weights: expected HDF5, npz or a map of shards, found {inner.described()}", source=inner.name)
 
 
-FORMAT = Format("keras_archive", claims, open)
+# What a save replaces in a folder; other files there are somebody else's.
+_OWN = frozenset({"config.json", "metadata.json", "assets", *WEIGHTS})
+
+
+def owns(name: str) -> bool:
+    """Whether a name in a model's folder belongs to the model."""
+    return name in _OWN or name.startswith("assets/")
+
+
+def create(target: Target, contents: Contents, options: Options) -> int:
+    """A zip archive, or the same files in a folder.
+
+    Raises:
+        UnsupportedError: without a configuration.
+    """
+    if contents.config is None:
+        raise UnsupportedError(
+            "keras_archive: expected a model's configuration, found weights alone", hint="write a .weights.h5 file"
+        )
+    heads = {
+        "metadata.json": json.dumps(dict(contents.metadata)).encode(),
+        "config.json": contents.config.encode(),
+    }
+    return (_create_zip if options.zipped else _create_folder)(target, contents, options, heads)
+
+
+def _create_zip(target: Target, contents: Contents, options: Options, heads: dict[str, bytes]) -> int:
+    weights = keras_weights.drafted(contents.tensors, contents.groups, options)
+    with target.file() as sink:
+        archive = ZipWriter(sink, date=options.date)
+        for name, text in heads.items():
+            archive.add(name, text)
+        # Pages of the weights are pages of the archive: they can be mapped, and written directly.
+        base = archive.begin(WEIGHTS[0], weights.nbytes_max, boundary=4096)
+        archive.end(*weights.write(sink, base))
+        for name, asset in contents.assets.items():
+            archive.add(f"assets/{name}", _source(asset))
+        return archive.finish()
+
+
+def _create_folder(target: Target, contents: Contents, options: Options, heads: dict[str, bytes]) -> int:
+    weights = keras_weights.drafted(contents.tensors, contents.groups, options)
+    with target.folder(owns) as folder:
+        for name, text in heads.items():
+            folder.open(name).write_at(0, text)
+        nbytes, _ = weights.write(folder.open(WEIGHTS[0]))
+        for name, asset in contents.assets.items():
+            source = _source(asset)
+            transfer_out.write(folder.open(f"assets/{name}"), [(0, source)])
+            nbytes += source.nbytes
+    return nbytes + sum(map(len, heads.values()))
+
+
+def _source(asset: Asset) -> Source:
+    """An asset's bytes, wherever they are."""
+    if isinstance(asset, Source):
+        return asset
+    return Source.of_bytes(asset) if isinstance(asset, bytes) else Source.open(asset)
+
+
+FORMAT = Format("keras_archive", claims, open, create)

@@ -12,20 +12,31 @@ are read, then as many of the numbered files beside them as ``total_size`` asks 
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint, Members
 from kio.containers import hdf5
-from kio.errors import CorruptError, LimitError, UnsupportedError
+from kio.contents import Contents, Value
+from kio.errors import CorruptError, LimitError, MatchError, UnsupportedError, shown
 from kio.formats.format import Format
-from kio.formats.keras_weights import Weights, read_weights
+from kio.formats.keras_weights import Weights, drafted, read_weights, refuse_model
 from kio.formats.probe import Probe
+from kio.formats.target import Options, Target, joined
 from kio.limits import Limits
 from kio.raw.source import Source
 from kio.raw.tensor import Tensor
+
+# The first version with shards, and the first that reads an object from two files rightly.
+_FIRST, _SPLIT = (3, 10), (3, 15)
+# The first whose map has lists.
+_LISTS = (3, 11)
 
 # A plain file name: nothing that leads to another folder, device or drive.
 _SHARD = re.compile(r"(?P<base>[^./\\:\0-\x1f][^/\\:\0-\x1f]{0,200})_(?P<number>\d{5,9})\.weights\.h5")
@@ -193,13 +204,8 @@ class _Reader:
         return found
 
     def nbytes_counted(self) -> float:
-        """Size of all variables as Keras counts it: a bool is one bit."""
-        return sum(
-            tensor.nelems / 8
-            if tensor.dtype_name == "bool"
-            else tensor.nelems * dtypes.BY_NAME[tensor.dtype_name].itemsize
-            for tensor in self.tensors.values()
-        )
+        """Size of all variables as Keras counts it."""
+        return sum(map(nbytes_counted, self.tensors.values()))
 
     def check_map(self) -> None:
         groups = {_group_of(path) for path in self.tensors}
@@ -260,4 +266,143 @@ def open(probe: Probe) -> Checkpoint:
     return read_shards(probe.json, probe.siblings, probe.name, probe.limits).checkpoint(probe, "keras_shards")
 
 
-FORMAT = Format("keras_shards", claims, open)
+@dataclass(slots=True)
+class Shard:
+    """What goes into one file.
+
+    Attributes:
+        tensors: By path.
+        groups: As in ``Contents``.
+        nbytes: Size of the tensors as Keras counts it.
+    """
+
+    tensors: dict[str, Value] = field(default_factory=dict)
+    groups: dict[str, str | None] = field(default_factory=dict)
+    nbytes: float = 0.0
+
+
+def split(contents: Contents, nbytes_max: float, together: bool = False) -> list[Shard]:
+    """Distribute tensors over shards, as Keras does: in order, and a new one when one is full.
+
+    Args:
+        contents: What is to be written.
+        nbytes_max: Most bytes of tensors in a shard.
+        together: Begin a new shard rather than have the variables of one object in two.
+
+    Raises:
+        MatchError: for a tensor (or, together, an object) that no shard can hold.
+    """
+    by_group: dict[str, dict[str, Value]] = {group: {} for group in contents.groups}
+    for name, value in contents.tensors.items():
+        by_group.setdefault(_group_of(name), {})[name] = value
+    shards = [Shard()]
+    for group, tensors in by_group.items():
+        whole = sum(map(nbytes_counted, tensors.values()))
+        if together and shards[-1].nbytes + whole > nbytes_max:
+            shards.append(Shard())
+        if group in contents.groups:
+            shards[-1].groups[group] = contents.groups[group]
+        for name, value in tensors.items():
+            nbytes = nbytes_counted(value)
+            if max(nbytes, whole if together else 0) > nbytes_max:
+                raise MatchError(
+                    f"max_shard_size: expected room for {'all variables of ' + group if together else name}, "
+                    f"{max(nbytes, whole if together else 0):.0f} bytes, found {nbytes_max:.0f}"
+                )
+            if shards[-1].nbytes + nbytes > nbytes_max:
+                shards.append(Shard())
+            shards[-1].tensors[name] = value
+            shards[-1].nbytes += nbytes
+    return shards
+
+
+def nbytes_counted(value: Value | Tensor) -> float:
+    """Size of a variable as Keras counts it: a bool is one bit."""
+    if value.dtype_name == "bool":
+        return value.nelems / 8
+    return value.nelems * dtypes.BY_NAME[value.dtype_name].itemsize
+
+
+def create(target: Target, contents: Contents, options: Options) -> int:
+    """Shards, then the map that names them.
+
+    Every save gives its shards numbers that no file has, so that the old map and its shards
+    are whole until the new map takes its place.  Readers of Keras 3 open number 0 before
+    they look at the map: where an earlier save had that name, a file without tensors gets it.
+
+    Raises:
+        MatchError: if a tensor is larger than a shard may be.
+        UnsupportedError: for a name without ``.weights.json``, or a version of Keras without
+            shards.
+    """
+    refuse_model(contents, "keras_shards")
+    head = os.path.realpath(target.path) if target.path is not None else ""
+    base = os.path.basename(target.path or "").removesuffix(".json").replace(".weights", "")
+    if target.path is not None and _SHARD.fullmatch(_name(base, 0)) is None:
+        raise UnsupportedError(f"name of a sharded save: expected one like 'x.weights.json', found {shown(base)}")
+    version = contents.version
+    if version is not None and version < _FIRST:
+        raise UnsupportedError(f"compat: expected Keras 3.10 or later for shards, found {'.'.join(map(str, version))}")
+    # Readers before 3.15 count the variables of an object wrongly where it lies in two files.
+    shards = split(contents, options.max_shard_nbytes or math.inf, version is not None and version < _SPLIT)
+    several = version is None or version >= _LISTS
+    progress = joined(options.progress, contents.nbytes)
+    files = [drafted(shard.tensors, shard.groups, replace(options, progress=None)) for shard in shards]
+    first = _first_free(os.path.dirname(head), base, len(shards))
+    names = [_name(base, first + i) for i in range(len(shards))]
+    text = json.dumps(_map(shards, names, several), indent=4).encode()
+    with target.group(lambda name: _is_stale(name, base)) as group:
+        nbytes = len(text)
+        for name, file, shard in zip(names, files, shards, strict=True):
+            nbytes += file.write(group.open(name))[0]
+            progress(sum(value.nbytes for value in shard.tensors.values()))
+        group.head.write_at(0, text)
+    if first:
+        with target.beside(_name(base, 0)) as placeholder:
+            drafted({}, {}, Options(engine=options.engine)).write(placeholder)
+    return nbytes
+
+
+def _name(base: str, number: int) -> str:
+    return f"{base}_{number:05}.weights.h5"
+
+
+def _is_stale(name: str, base: str) -> bool:
+    match = _SHARD.fullmatch(name)
+    return match is not None and match["base"] == base and int(match["number"]) > 0
+
+
+def _first_free(folder: str, base: str, count: int) -> int:
+    """The number of the first shard, so that none of them has the name of a file that exists."""
+    try:
+        found = [match for name in os.listdir(folder) if (match := _SHARD.fullmatch(name))]
+    except FileNotFoundError:
+        found = []  # which opening the map will report
+    taken = {int(match["number"]) for match in found if match["base"] == base}
+    for first in (0, 1):
+        if not taken.intersection(range(first, first + count)):
+            return first
+    return max(taken) + 1
+
+
+def _map(shards: list[Shard], names: list[str], lists: bool) -> dict[str, Any]:
+    """The map.
+
+    Args:
+        lists: As Keras 3.11 and later write it: a list for a group of several variables.
+    """
+    weight_map: dict[str, Any] = {}
+    for shard, file in zip(shards, names, strict=True):
+        for name in shard.tensors:
+            group = "/" + _group_of(name)
+            if group not in weight_map:
+                weight_map[group] = file
+            elif lists:
+                if not isinstance(weight_map[group], list):
+                    weight_map[group] = [weight_map[group]]
+                if file not in weight_map[group]:
+                    weight_map[group].append(file)
+    return {"metadata": {"total_size": float(sum(shard.nbytes for shard in shards))}, "weight_map": weight_map}
+
+
+FORMAT = Format("keras_shards", claims, open, create)

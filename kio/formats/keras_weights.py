@@ -16,9 +16,12 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.containers import hdf5
+from kio.contents import Contents, Value
 from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.probe import Probe
+from kio.formats.target import Options, Target
+from kio.raw.sink import Sink
 from kio.raw.source import Source
 from kio.raw.tensor import Tensor
 
@@ -139,4 +142,111 @@ def open(probe: Probe) -> Checkpoint:
     return read_weights(probe.known(probe.hdf5), probe.group, probe.name).checkpoint(probe, "keras_weights")
 
 
-FORMAT = Format("keras_weights", claims, open)
+def check(tensors: Mapping[str, Value], groups: Mapping[str, str | None]) -> None:
+    """Find names that HDF5 cannot hold.
+
+    Raises:
+        UnsupportedError: for an empty part of a path, ``.``, a zero byte, or a path that is
+            at once a tensor and a group.
+    """
+    inner = set(groups)
+    for name in (*tensors, *groups):
+        parts = name.split("/")
+        if "" in parts or "." in parts or "\0" in name:
+            raise UnsupportedError(
+                f"name: expected parts of an HDF5 path, none of them empty or '.', found {shown(name)}"
+            )
+        for depth in range(1, len(parts)):
+            inner.add("/".join(parts[:depth]))
+    both = next((name for name in tensors if name in inner), None)
+    if both is not None:
+        raise UnsupportedError(f"name: expected either a tensor or a group, found both at {shown(both)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """One HDF5 file of weights, checked and ready to be written.
+
+    Attributes:
+        nbytes_max: Most bytes that it can take.
+        write: Given a sink and where in it the file begins, writes the file and returns its
+            size and CRC-32.
+    """
+
+    nbytes_max: int
+    write: Callable[..., tuple[int, int]]
+
+
+def drafted(tensors: Mapping[str, Value], groups: Mapping[str, str | None], options: Options) -> Drafted:
+    """The file of these tensors.
+
+    Args:
+        tensors: By path.
+        groups: Names of objects by path of their group, as in ``Contents``.
+        options: Compression, engine, progress.
+
+    Raises:
+        UnsupportedError: for names that HDF5 cannot hold.
+    """
+    check(tensors, groups)
+    if options.engine == "h5py":
+        return _drafted_by_h5py(tensors, groups, options)
+    draft = hdf5.Draft()
+    for path, name in groups.items():
+        draft.group(path, None if name is None else {"name": name})
+    for path, value in tensors.items():
+        draft.dataset(path, value.dtype_name, value.shape, _attributes(value))
+    values = {path: value.data for path, value in tensors.items() if value.nelems}
+
+    def write(sink: Sink, base: int = 0) -> tuple[int, int]:
+        return hdf5.write(sink, draft, values, base=base, progress=options.progress)
+
+    return Drafted(hdf5.nbytes_of(draft), write)
+
+
+def _drafted_by_h5py(tensors: Mapping[str, Value], groups: Mapping[str, str | None], options: Options) -> Drafted:
+    from kio.containers import hdf5_lib
+
+    attributes = {path: {} if name is None else {"name": name} for path, name in groups.items()}
+    datasets = [(path, value.array, _attributes(value) or {}) for path, value in tensors.items()]
+
+    def write(sink: Sink, base: int = 0) -> tuple[int, int]:
+        return hdf5_lib.write(
+            sink, attributes, datasets, base=base, compression=options.compression, progress=options.progress
+        )
+
+    # Headers of objects, heaps and trees; a generous bound, since it only says how wide sizes are.
+    names = sum(map(len, (*tensors, *groups)))
+    return Drafted(sum(v.nbytes for v in tensors.values()) + 4096 * (len(tensors) + len(groups) + 8) + 8 * names, write)
+
+
+def _attributes(value: Value) -> dict[str, str] | None:
+    # HDF5 has no bfloat16: Keras stores two opaque bytes, and this.
+    return {"dtype": "bfloat16"} if value.dtype_name == "bfloat16" else None
+
+
+def refuse_model(contents: Contents, format: str, *, metadata: bool = False) -> None:
+    """Stop what a file of weights alone would lose in silence.
+
+    Raises:
+        UnsupportedError: for a configuration, assets, or metadata where there is no place for it.
+    """
+    for what, given in (("configuration", contents.config), ("assets", contents.assets)):
+        if given:
+            raise UnsupportedError(
+                f"{format}: expected weights alone, found {what}, too", hint="write a .keras file for a whole model"
+            )
+    if contents.metadata and not metadata:
+        raise UnsupportedError(f"{format}: expected no metadata, found {', '.join(contents.metadata)}")
+
+
+def create(target: Target, contents: Contents, options: Options) -> int:
+    """One HDF5 file."""
+    refuse_model(contents, "keras_weights")
+    file = drafted(contents.tensors, contents.groups, options)
+    with target.file() as sink:
+        nbytes, _ = file.write(sink)
+    return nbytes
+
+
+FORMAT = Format("keras_weights", claims, open, create)

@@ -9,10 +9,15 @@ from __future__ import annotations
 from kio.checkpoint import Checkpoint
 from kio.containers import npy
 from kio.containers.zip import Archive
+from kio.containers.zip_writer import ZipWriter
+from kio.contents import Contents
 from kio.errors import UnsupportedError
+from kio.formats import keras_weights
 from kio.formats.format import Format
 from kio.formats.probe import Probe
+from kio.formats.target import Options, Target, joined
 from kio.limits import Limits
+from kio.raw import transfer_out
 from kio.raw.tensor import Tensor
 
 PICKLED = (
@@ -73,4 +78,29 @@ def open(probe: Probe) -> Checkpoint:
     return Checkpoint(tensors, format="npz", layout="flat", name=probe.name, source=probe.source, closing=probe.closing)
 
 
-FORMAT = Format("npz", claims, open)
+def create(target: Target, contents: Contents, options: Options) -> int:
+    """One member a tensor, stored, as ``numpy.savez``; its elements aligned.
+
+    Raises:
+        UnsupportedError: for types that NumPy has not, and for compression.
+    """
+    keras_weights.refuse_model(contents, "npz")
+    if options.compression:
+        raise UnsupportedError("npz: expected no compression, which kio does not write here")
+    heads = {name: npy.header_of(value.dtype_name, value.shape) for name, value in contents.tensors.items()}
+    progress = joined(options.progress, contents.nbytes)
+    with target.file() as sink:
+        archive = ZipWriter(sink)
+        for name, value in contents.tensors.items():
+            nbytes = len(heads[name]) + value.nbytes
+            start = archive.begin(name + ".npy", nbytes, boundary=64)
+            pieces = [(start, heads[name])]
+            if value.nelems:
+                pieces.append((start + len(heads[name]), value.piece))
+            (crc32,) = transfer_out.write(sink, pieces, checksums=[(start, nbytes)])
+            archive.end(nbytes, crc32)
+            progress(value.nbytes)
+        return archive.finish()
+
+
+FORMAT = Format("npz", claims, open, create)

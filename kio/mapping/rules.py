@@ -185,9 +185,8 @@ def children(
             yield from members(child, prefix + name, rule, visited, arrange)
 
 
-def paths(tree: Tree, rule: Rule) -> list[str | None]:
-    """The path of every node as this writer wrote it, by ``Node.index``; None if never reached."""
-    found: list[str | None] = [None] * len(tree.nodes)
+def walk(tree: Tree, rule: Rule) -> Iterator[tuple[Node, str]]:
+    """Every node that a writer reaches, with its path, in the order in which it writes them."""
     visited = [node.skip for node in tree.nodes]
     stack: list[Iterator[tuple[Node, str]]] = [iter([(tree.root, "")])]
     while stack:
@@ -199,7 +198,29 @@ def paths(tree: Tree, rule: Rule) -> list[str | None]:
         if visited[node.index]:
             continue
         visited[node.index] = True
-        found[node.index] = path
+        yield node, path
         if node.entries:
             stack.append(children(node, path, rule, visited))
+
+
+def paths(tree: Tree, rule: Rule) -> list[str | None]:
+    """The path of every node as this writer wrote it, by ``Node.index``; None if never reached."""
+    found: list[str | None] = [None] * len(tree.nodes)
+    for node, path in walk(tree, rule):
+        found[node.index] = path
     return found
+
+
+def rule_of(version: tuple[int, ...]) -> Rule:
+    """The rule by which this version of Keras 3 writes; released versions only.
+
+    Args:
+        version: Major, minor and patch, or more.
+
+    Raises:
+        ValueError: for a version before 3.
+    """
+    for rule in RULES:
+        if rule.keys == "index" and (3,) <= rule.since <= version <= rule.until:
+            return rule
+    raise ValueError(f"Keras version: expected 3.0 or later, found {'.'.join(map(str, version))}")

@@ -33,7 +33,7 @@ Pair = tuple[Tensor, Leaf]
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
 # Arrays that wait to be handed over while the values that they replace are still alive.
-_BATCH = 32 << 20
+_BATCH = 48 << 20
 
 
 def plan(

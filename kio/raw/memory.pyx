@@ -1,10 +1,14 @@
-"""Where decoded tensors live: aligned, huge-page advised, a few allocations for many.
+"""Where decoded tensors live: aligned, a few allocations for many, huge pages where they pay.
 
 Fresh memory is paid for page by page as it is first touched, and that, not the copy,
-is what a load costs (first touch 2.7 GB/s with 4 KiB pages, 12 with 2 MiB pages,
-memcpy 14.6: benchmarks/roofline.py).  So tensors share slabs that are asked to be
-huge pages.  Slabs are kept small enough that one surviving array pins little.
+is what a load costs (benchmarks/roofline.py).  Huge pages make it cheap, except where free
+memory was handed back to the host of a virtual machine: there each huge page waits for
+the host (0.5 to 1 ms instead of 0.1), while small ones are mostly at hand.  So the first
+huge page of each slab is timed.  Small pages are had in bulk, by ``transfer``, just before
+they are filled.  Slabs are kept small enough that one surviving array pins little.
 """
+
+import time
 
 import numpy as np
 
@@ -17,6 +21,33 @@ cdef enum:
     ALIGN = 64                  # a cache line, and what jax needs to use a buffer as it is
     HUGE = 2 << 20
     SLAB = 32 << 20             # tensors share slabs of this size; larger ones get their own
+    SLOW_NS = 400_000           # small pages for 2 MiB take about 200,000
+    PATIENCE = 64
+
+# After a slow huge page so many allocations do without, twice as many each time.
+cdef int pause = 0
+cdef int waiting = 0
+
+
+cdef void prepare(char *address, size_t nbytes) noexcept:
+    """Ask for huge pages for memory that was never touched, if they are quickly had."""
+    global pause, waiting
+    cdef size_t skipped = -<uintptr_t>address & (HUGE - 1)
+    cdef long long began
+    if nbytes < skipped + HUGE:
+        return
+    if waiting:
+        waiting -= 1
+        return
+    address += skipped
+    kio_advise_huge(address, HUGE)
+    began = time.perf_counter_ns()
+    address[0] = 0
+    if time.perf_counter_ns() - began < SLOW_NS:
+        pause = 0
+        kio_advise_huge(address, nbytes - skipped)
+    else:
+        waiting = pause = min(2 * pause + 1, PATIENCE)
 
 
 cdef class Slab:
@@ -39,7 +70,7 @@ cdef class Slab:
         if spare:
             # Only whole, aligned 2 MiB pieces can become huge pages.
             self.address += (HUGE - (<uintptr_t>self.mapped & (HUGE - 1))) & (HUGE - 1)
-            kio_advise_huge(self.address, nbytes)
+            prepare(self.address, nbytes)
 
     def __dealloc__(self):
         if self.mapped != NULL:

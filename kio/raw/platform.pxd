@@ -214,6 +214,20 @@ cdef extern from *:
     #endif
     }
 
+    /* Give fresh memory its pages, all at once: a fault each would cost more than the page. */
+    static inline void kio_populate(void *p, size_t nbytes)
+    {
+    #if defined(__linux__)
+        uintptr_t first = (uintptr_t)p & ~(uintptr_t)4095;
+        uintptr_t last = ((uintptr_t)p + nbytes + 4095) & ~(uintptr_t)4095;
+        int saved = errno;
+        (void)madvise((void *)first, last - first, 23 /* MADV_POPULATE_WRITE, Linux 5.14 */);
+        errno = saved;
+    #else
+        (void)p; (void)nbytes;
+    #endif
+    }
+
     /* Ask for read-ahead of a range of a file. */
     static inline void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes)
     {
@@ -258,6 +272,7 @@ cdef extern from *:
     void kio_release(void *p, size_t nbytes) noexcept nogil
     void kio_trim() noexcept nogil
     void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
+    void kio_populate(void *p, size_t nbytes) noexcept nogil
     void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil
     int kio_is_cached(int fd, uint64_t offset) noexcept nogil
     int64_t kio_pwrite(int fd, const void *src, size_t nbytes, uint64_t offset) noexcept nogil

@@ -18,7 +18,7 @@ from libc.errno cimport errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from kio.raw.platform cimport kio_pread, kio_release, kio_reserve
+from kio.raw.platform cimport kio_populate, kio_pread, kio_release, kio_reserve
 
 
 cdef class Descriptor:
@@ -258,7 +258,8 @@ cdef Source _source(str name, uint64_t nbytes, Descriptor descriptor, object own
 # that turn out to be sequential grow from one block to 64 (1 MiB).
 cdef enum:
     BLOCK = 16384
-    AHEAD = 64
+    AHEAD = 64              # blocks read at once where structure is dense
+    POPULATED = 64 << 10    # pages for a read of this size are had at once
 
 
 cdef class Image:
@@ -317,6 +318,8 @@ cdef class Image:
             while end < total and not self.filled[end] and (end <= last or end - first < self.ahead):
                 end += 1
             size = min(end * BLOCK, self.nbytes) - first * BLOCK
+            if size >= POPULATED:
+                kio_populate(self.reserved + first * BLOCK, size)
             self.source.fill(self.reserved + first * BLOCK, first * BLOCK, size)
             self.loaded += size
             while first < end:

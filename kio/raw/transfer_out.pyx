@@ -248,6 +248,9 @@ cdef class Writing:
             piece.origin = self.origin(what)
             piece.nbytes, piece.at = (<Source>what).nbytes, (<Source>what).base
         else:
+            if isinstance(what, np.ndarray) and what.dtype.isbuiltin == 2:
+                # ml_dtypes' types are unknown to the buffer protocol, their bytes are not.
+                what = what.reshape(-1).view(np.uint8)
             held = Held(what)
             keep.append(held)
             piece.nbytes, piece.src = held.view.len, <const uint8_t *>held.view.buf

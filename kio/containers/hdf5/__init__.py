@@ -11,9 +11,18 @@
     types       datatypes and dataspaces
     layout      where raw data lies; filters, chunk, chunk_index: where it lies in chunks
     attribute   attributes as Python values
+
+``write`` writes a file in one pass, from a ``Draft`` of its structure and the values:
+
+    message     the messages of object headers, global heap
+    draft       groups, datasets, attributes; where everything goes; the structure's bytes
+    sums        the table of checksums behind the file
+    writer      structure, data, table into a sink
 """
 
 from kio.containers.hdf5.attribute import Unreadable
+from kio.containers.hdf5.draft import Draft
 from kio.containers.hdf5.file import File, open
+from kio.containers.hdf5.writer import nbytes_of, write
 
-__all__ = ["File", "Unreadable", "open"]
+__all__ = ["Draft", "File", "Unreadable", "nbytes_of", "open", "write"]

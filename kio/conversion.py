@@ -1,0 +1,104 @@
+"""From one checkpoint to the contents of another file: what ``kio.convert`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kio.checkpoint import Checkpoint
+from kio.contents import Contents, Value, cast, value_of
+from kio.errors import UnsupportedError, shown
+from kio.formats.format import Format
+from kio.mapping.stored import renamer
+from kio.raw import transfer
+
+Rename = Callable[[str], str] | Mapping[str, str] | None
+
+# Formats that keep Keras's groups, and the layouts whose names make sense in them.
+_GROUPED = ("keras_archive", "keras_weights", "keras_shards")
+_MODEL = ("keras_archive",)
+_METADATA = ("keras_version", "date_saved")
+
+
+def contents_of(
+    checkpoint: Checkpoint, format: Format, dtype: str | None = None, rename: Rename = None, verify: bool = True
+) -> Contents:
+    """What a checkpoint holds, as another format has it.
+
+    A format of weights alone leaves configuration and assets behind.
+
+    Args:
+        checkpoint: Open, and open until the contents are written.
+        format: Of the file to write.
+        dtype: Floats become this; None leaves them.
+        rename: From names in the checkpoint to names in the file: a function, or a mapping of
+            names, leading parts or globs.
+        verify: Check every checksum first, since bytes are copied as they are stored.
+
+    Raises:
+        UnsupportedError: for a model format without a configuration, names that another
+            layout explains, and two tensors of one new name.
+        FormatError: for a tensor that cannot be read, or damaged bytes.
+    """
+    _check_layout(checkpoint, format)
+    tensors = _tensors(checkpoint, dtype, renamer(rename))
+    if verify and transfer.fragile(checkpoint.values(), verify=True):
+        transfer.check(checkpoint.values(), verify=True)
+    made = Contents(tensors)
+    if format.name in _GROUPED and checkpoint.layout == "keras_paths":
+        made.groups = _groups(checkpoint, tensors, renamer(rename))
+    if format.name in _MODEL:
+        made.config = checkpoint.config
+        made.metadata = {key: str(checkpoint.metadata[key]) for key in _METADATA if key in checkpoint.metadata}
+        made.assets = {
+            name: checkpoint.assets.read(name) if verify else checkpoint.assets[name] for name in checkpoint.assets
+        }
+    elif format.name == checkpoint.format == "safetensors":
+        made.metadata = {key: str(value) for key, value in checkpoint.metadata.items()}
+    return made
+
+
+def _check_layout(checkpoint: Checkpoint, format: Format) -> None:
+    if format.name in _MODEL and checkpoint.config is None:
+        raise UnsupportedError(
+            f"{format.name}: expected a model's configuration, found weights alone",
+            source=checkpoint.name,
+            hint="build the model in code, load the weights, and use kio.save_model",
+        )
+    fits = checkpoint.layout in ("keras_paths", "flat") if format.name in _GROUPED else True
+    if not fits or (format.name in _MODEL and checkpoint.layout != "keras_paths"):
+        raise UnsupportedError(
+            f"names for {format.name}: expected those of Keras 3 files, found layout {checkpoint.layout}",
+            source=checkpoint.name,
+            hint="load the model and save it, or convert to .safetensors or .npz",
+        )
+
+
+def _tensors(
+    checkpoint: Checkpoint, dtype: str | None, renamed: Callable[[str], str] | None
+) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for name, tensor in checkpoint.items():
+        new = renamed(name) if renamed else name
+        if new in found:
+            raise UnsupportedError(f"rename: expected a name for each tensor, found two for {shown(new)}")
+        value = value_of(name, tensor)
+        found[new] = cast(value, dtype) if dtype is not None else value
+    return found
+
+
+def _groups(
+    checkpoint: Checkpoint, tensors: Mapping[str, Any], renamed: Callable[[str], str] | None
+) -> dict[str, str | None]:
+    """The groups of the new file with the names of their objects; where a group's tensors went, it goes."""
+    moved = {_group(old): _group(new) for old, new in zip(checkpoint, tensors, strict=True)}
+    groups: dict[str, str | None] = {new: None for new in moved.values() if new}
+    for old, name in checkpoint.names_of.items():
+        groups[moved.get(old) or (renamed(old) if renamed else old)] = name
+    return groups
+
+
+def _group(name: str) -> str:
+    """The ``vars`` group that a tensor is in, or "" for none."""
+    head, vars_, _ = f"/{name}".rpartition("/vars/")
+    return (head + vars_).strip("/")

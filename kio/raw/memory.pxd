@@ -1,0 +1,1 @@
+cdef void prepare(char *address, size_t nbytes) noexcept

@@ -1,0 +1,318 @@
+"""The public verbs that write.  Each is a few lines: what, where to, go."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kio import formats
+from kio.checkpoint import Checkpoint
+from kio.contents import Contents, value_of
+from kio.conversion import Rename, contents_of
+from kio.errors import UnsupportedError
+from kio.formats.format import Format
+from kio.formats.target import Compression, Options, Progress, Target
+from kio.limits import DEFAULT, Limits
+from kio.reports import SaveResult
+
+_WEIGHTS = ("keras_weights", "keras_shards", "safetensors", "npz", "keras_h5")
+_MODELS = ("keras_archive", "keras_h5")
+_FLAT = ("safetensors", "npz")
+_GIB = 1024**3
+
+
+def save_weights(
+    model: Any,
+    filepath: Any,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    *,
+    save_format: str | None = None,
+    objects_to_skip: Iterable[Any] | None = None,
+    compression: Compression = None,
+    compat: str | None = None,
+    durable: bool = True,
+    progress: Progress | None = None,
+    engine: str | None = None,
+) -> SaveResult:
+    """Write the weights of a Keras model, as ``model.save_weights`` does.
+
+    The path holds the complete old file or the complete new one at any time.  Every variable
+    of the model is in the file, or nothing is written.
+
+    Args:
+        model: A built ``keras.Model``.
+        filepath: A path (``.weights.h5``, ``.weights.json``, ``.safetensors``, ``.npz``) or
+            an open binary file.
+        overwrite: False refuses a path that exists.
+        max_shard_size: Write several files of at most so many GiB, and ``.weights.json``.
+        save_format: A format's name or suffix, whatever the path's own suffix.
+        objects_to_skip: Layers (or other saveables) to leave out.
+        compression: ``"gzip"``, ``"zstd"``, or ``("gzip", level)``; None stores as it is.
+        compat: Keras version that shall read the file, e.g. ``"3.4"``.
+        durable: False skips the fsyncs: a power failure may then lose the file, old and new.
+        progress: Called with bytes done and their total.
+        engine: ``"h5py"`` leaves HDF5 to libhdf5; None writes natively.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        MatchError: if the model has no variables yet, or one that the file has no place for.
+        UnknownFormatError: for another suffix.
+        FileExistsError: as ``overwrite`` says.  OSError: as the system reports it.
+
+    Memory: one tensor, for models whose values lie in the CPU's memory.
+    """
+    from kio.models import save
+
+    began = time.perf_counter()
+    format = format_of_weights(filepath, max_shard_size, save_format)
+    if max_shard_size is not None:
+        filepath = _json_of(filepath)
+    options = Options(
+        compression=compression,
+        engine=engine or "native",
+        progress=progress,
+        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+    )
+    layout = "flat" if format.name in _FLAT else "keras_paths"
+    with save.contents(model, layout=layout, objects_to_skip=objects_to_skip, compat=compat) as contents:
+        return _create(filepath, contents, format, options, overwrite, durable, began)
+
+
+def save_model(
+    model: Any,
+    filepath: Any,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    *,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
+    compression: Compression = None,
+    compat: str | None = None,
+    durable: bool = True,
+    progress: Progress | None = None,
+    engine: str | None = None,
+) -> SaveResult:
+    """Write a Keras model, as ``model.save`` does: configuration, weights, optimizer, assets.
+
+    The configuration is made, and every variable accounted for, before anything is opened.
+
+    Args:
+        model: A ``keras.Model``.
+        filepath: A path that ends in ``.keras``, one of a folder with ``zipped=False``, or
+            an open binary file.
+        overwrite: False refuses a path that exists.
+        zipped: False writes a folder.
+        include_optimizer: Whether to write the optimizer's state.
+        save_format, compression, compat, durable, progress, engine: As for ``save_weights``.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        As ``save_weights``, and whatever the model's own ``get_config`` raises.
+    """
+    from kio.models import save
+
+    began = time.perf_counter()
+    format = format_of_model(filepath, zipped, save_format)
+    options = Options(
+        compression=compression,
+        engine=engine or "native",
+        progress=progress,
+        zipped=zipped is not False,
+        date=_now(),
+    )
+    with save.contents(model, whole=True, include_optimizer=include_optimizer, compat=compat) as contents:
+        return _create(filepath, contents, format, options, overwrite, durable, began)
+
+
+def write(
+    path: Any,
+    tensors: Mapping[str, Any],
+    *,
+    format: str | None = None,
+    config: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    overwrite: bool = True,
+    compression: Compression = None,
+    max_shard_size: float | None = None,
+    durable: bool = True,
+    progress: Progress | None = None,
+    engine: str | None = None,
+) -> SaveResult:
+    """Write named tensors, without any framework.
+
+    Args:
+        path: A path, whose suffix says the format, or an open binary file.
+        tensors: Arrays, or tensors of another checkpoint, by name.
+        format: A format's name or suffix, whatever the path's own suffix.
+        config: JSON text of a model's configuration, for ``.keras``.
+        metadata: Text by key, for formats that have a place for it.
+        overwrite, compression, max_shard_size, durable, progress, engine: As for ``save_weights``.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        UnsupportedError: for what the format cannot hold.  OSError: as the system reports it.
+    """
+    began = time.perf_counter()
+    chosen = _format(path, format, formats.ORDER, None)
+    contents = Contents(
+        tensors={name: value_of(name, what) for name, what in tensors.items()},
+        config=config,
+        metadata=dict(metadata or {}),
+    )
+    options = Options(
+        compression=compression,
+        engine=engine or "native",
+        progress=progress,
+        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+    )
+    return _create(path, contents, chosen, options, overwrite, durable, began)
+
+
+def convert(
+    src: Any,
+    dst: Any,
+    *,
+    format: str | None = None,
+    dtype: str | None = None,
+    compression: Compression = None,
+    rename: Rename = None,
+    overwrite: bool = True,
+    zipped: bool = True,
+    max_shard_size: float | None = None,
+    verify: bool = True,
+    durable: bool = True,
+    progress: Progress | None = None,
+    engine: str | None = None,
+    limits: Limits | None = None,
+) -> SaveResult:
+    """Write what one file holds into another format; no framework is needed.
+
+    Bytes are copied as they are stored wherever they can be.  A format of weights alone
+    leaves configuration and assets behind.
+
+    Args:
+        src: As for ``kio.open``, or a ``Checkpoint``.
+        dst: A path, whose suffix says the format, or an open binary file.
+        format: A format's name or suffix, whatever the path's own suffix.
+        dtype: ``"float16"``, ``"bfloat16"``, …: what floats become; None leaves them.
+        rename: From names in ``src`` to names in ``dst``: a function, or a mapping of names,
+            leading parts of paths or globs.
+        zipped: False writes a model as a folder.
+        verify: Check every checksum of ``src`` before anything is written.
+        limits: As for ``kio.open``.
+        compression, overwrite, max_shard_size, durable, progress, engine: As for ``save_weights``.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        UnsupportedError: for what the format cannot hold.
+        FormatError: if ``src`` is damaged.  OSError: as the system reports it.
+
+    Memory: one tensor where bytes must be converted, 512 KiB a thread else.
+    """
+    began = time.perf_counter()
+    chosen = formats.format_named("keras_archive") if not zipped else _format(dst, format, formats.ORDER, None)
+    options = Options(
+        compression=compression,
+        engine=engine or "native",
+        progress=progress,
+        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+        zipped=zipped,
+    )
+    checkpoint = src if isinstance(src, Checkpoint) else formats.open_checkpoint(src, limits or DEFAULT)
+    try:
+        contents = contents_of(checkpoint, chosen, dtype, rename, verify)
+        return _create(dst, contents, chosen, options, overwrite, durable, began)
+    finally:
+        if checkpoint is not src:
+            checkpoint.close()
+
+
+def format_of_weights(path: Any, max_shard_size: float | None = None, save_format: str | None = None) -> Format:
+    """What ``save_weights`` with these arguments would write.
+
+    Raises:
+        UnknownFormatError, UnsupportedError: for what kio does not write.
+    """
+    if max_shard_size is None:
+        return _format(path, save_format, _WEIGHTS, "keras_weights")
+    if not _is_path(path):
+        raise UnsupportedError("target: expected a path for shards, found an open file")
+    return _format(_json_of(path), save_format, ("keras_shards",), None)
+
+
+def format_of_model(path: Any, zipped: bool | None = None, save_format: str | None = None) -> Format:
+    """What ``save_model`` with these arguments would write.
+
+    Raises:
+        UnknownFormatError, UnsupportedError: for what kio does not write.
+        ValueError: for a folder called ``.keras``.
+    """
+    if zipped is not False:
+        return _format(path, save_format, _MODELS, "keras_archive")
+    if not _is_path(path) or os.fsdecode(path).endswith(".keras"):
+        raise ValueError(f"filepath for zipped=False: expected a path without .keras, found {path}")
+    _refuse_remote(os.fsdecode(path))
+    return formats.format_named("keras_archive")
+
+
+def _is_path(what: Any) -> bool:
+    return isinstance(what, (str, bytes, os.PathLike))
+
+
+def _now() -> tuple[int, int, int, int, int, int]:
+    """The date of an archive's members; the first that it can express for a clock that is not set."""
+    now = time.localtime()
+    return now[:6] if 1980 <= now.tm_year <= 2107 else (1980, 1, 1, 0, 0, 0)
+
+
+def _json_of(path: Any) -> str:
+    """The map of a sharded save; Keras, too, takes the name of a file without shards."""
+    text = os.fsdecode(path)
+    return text.removesuffix(".h5") + ".json" if text.endswith(".weights.h5") else text
+
+
+def _refuse_remote(path: str) -> None:
+    if "://" in path:
+        raise UnsupportedError(f"target: expected a local path, found {path}")
+
+
+def _format(path: Any, named: str | None, among: Sequence[str], of_a_file: str | None) -> Format:
+    found = _asked_for(path, named, among, of_a_file)
+    if found.name not in among or found.create is None:
+        raise UnsupportedError(f"format to write: expected one of {', '.join(among)}, found {found.name}")
+    return found
+
+
+def _asked_for(path: Any, named: str | None, among: Sequence[str], of_a_file: str | None) -> Format:
+    if named is not None:
+        return formats.format_named(named)
+    if _is_path(path):
+        text = os.fsdecode(path)
+        _refuse_remote(text)
+        return formats.format_of_path(text, among)
+    if of_a_file is None:
+        raise UnsupportedError("format: expected its name for an open file, found None", hint="pass format=")
+    return formats.format_named(of_a_file)
+
+
+def _create(
+    path: Any, contents: Contents, format: Format, options: Options, overwrite: bool, durable: bool, began: float
+) -> SaveResult:
+    if options.engine not in ("native", "h5py"):
+        raise ValueError(f"engine: expected 'native' or 'h5py', found {options.engine!r}")
+    if format.create is None:
+        raise UnsupportedError(f"format to write: expected one that kio writes, found {format.name}")
+    target = Target(path, overwrite=overwrite, durable=durable)
+    nbytes = format.create(target, contents, options)
+    return SaveResult(target.name, format.name, nbytes, time.perf_counter() - began)
