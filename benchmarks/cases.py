@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Case:
-    op: str  # load_model | load_weights | read | index
+    op: str  # load_model | load_weights | read | index | save_model | save_weights | save_in_background
     shape: str  # a name in shapes.FULL
     format: str  # a key of shapes.FILES
     contenders: tuple[str, ...]
@@ -54,6 +54,10 @@ class Case:
         return "/".join(part for part in parts if part)
 
     @property
+    def writes(self) -> bool:
+        return self.op.startswith("save_")
+
+    @property
     def entries(self) -> tuple[Entry, ...]:
         return tuple(Entry.parse(text) for text in (*self.contenders, *self.roofline))
 
@@ -66,6 +70,8 @@ class Case:
         """
         if not self.limit:
             return ()
+        if self.writes:
+            return ("roofline:threads=1", "roofline:direct,threads=2", "roofline:direct,threads=4")
         if self.cold:
             # Into memory that is already there: the storage alone is measured.
             return ("roofline:threads=2", "roofline:direct,threads=2", "roofline:direct,threads=4")
@@ -88,6 +94,15 @@ def _cases() -> list[Case]:
             Case("load_weights", "large", "keras", (*STOCK, "kio:verify"), backend, quick=("kio:verify",)),
             Case("load_weights", "large", "h5", STOCK, backend, quick=("kio",)),
             Case("load_weights", "small", "h5", STOCK, backend, quick=STOCK),
+        ]
+    for backend in BACKENDS:
+        others = ("safetensors:fsync", "torch:fsync", "h5py:fsync") if backend == "torch" else ()
+        durable = ("keras:fsync", *others, "kio")
+        out += [
+            Case("save_model", "large", "keras", ("keras", "keras:fsync", "kio"), backend, limit=False, quick=("kio",)),
+            Case("save_weights", "large", "h5", durable, backend, quick=("keras:fsync", "kio", "roofline:threads=1")),
+            Case("save_weights", "small", "h5", ("keras:fsync", "kio"), backend, limit=False, quick=("kio",)),
+            Case("save_in_background", "large", "h5", STOCK, backend, limit=False, quick=STOCK),
         ]
     out += [
         Case("index", "index", "h5", OPEN, limit=False, quick=OPEN),
@@ -182,6 +197,42 @@ def _goals() -> list[Goal]:
             beyond = " beyond the weights" if allowance else ""
             what = f"peak extra RSS of `{op}(.keras)`{beyond}, {backend}, MiB"
             out.append(Goal(what, case, "extra", 64, 64, allowance=allowance))
+    return out + _saving_goals()
+
+
+def _saving_goals() -> list[Goal]:
+    """Every save of kio's is durable: on the disk when it returns."""
+    out: list[Goal] = []
+    for backend in FRAMEWORKS:
+        model = _find("save_model", "large", "keras", backend)
+        what = f"`save_model(.keras)`, 1 GB, {backend}, vs stock"
+        out += [
+            Goal(f"{what} without fsync", model, "speedup", 2, 4, "keras"),
+            Goal(f"{what} with", model, "speedup", 3, 6, "keras:fsync"),
+        ]
+    for backend in FRAMEWORKS:
+        weights = _find("save_weights", "large", "h5", backend)
+        rivals = [("stock", "keras:fsync", 3, 6)]
+        if backend == "torch":
+            rivals += [("safetensors.torch", "safetensors:fsync", 3, 5), ("torch.save", "torch:fsync", 4, 8)]
+            rivals += [("h5py", "h5py:fsync", 3, 6)]
+        for name, against, must, aim in rivals:
+            what = f"`save_weights(.weights.h5)`, 1 GB, {backend}, vs {name}, both with fsync"
+            out.append(Goal(what, weights, "speedup", must, aim, against))
+        what = f"`save_weights(.weights.h5)`, 1 GB, {backend}, share of the machine's own limit"
+        out.append(Goal(what, weights, "share", 0.75, 0.95, "roofline"))
+    for backend in FRAMEWORKS:
+        small = _find("save_weights", "small", "h5", backend)
+        what = f"`save_weights(.weights.h5)`, 12,000 small variables, {backend}, vs stock, both with fsync"
+        out.append(Goal(what, small, "speedup", 8, 30, "keras:fsync"))
+    for backend, must, aim in (("torch", 15, 30), ("jax", 100, 500)):
+        stop = _find("save_in_background", "large", "h5", backend)
+        what = f"trainer stopped by `save_weights(background=True)`, 1 GB, {backend}, vs a stock save"
+        out.append(Goal(what, stop, "speedup", must, aim))
+    for op, fmt in (("save_model", "keras"), ("save_weights", "h5")):
+        for backend in FRAMEWORKS:
+            case = _find(op, "large", fmt, backend)
+            out.append(Goal(f"peak extra RSS of `{op}`, {backend}, MiB", case, "extra", 64, 32))
     return out
 
 

@@ -80,6 +80,36 @@ def read(path: Path, into: Bytes, *, threads: int = 1, direct: bool = False) -> 
     return sum(counts)
 
 
+def write(path: Path, memory: Bytes, *, threads: int = 1, direct: bool = False) -> None:
+    """Write memory to a new file with positioned writes and fsync it; what is no whole page comes last."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | (getattr(os, "O_DIRECT", 0) if direct else 0)
+    descriptor = os.open(path, flags, 0o644)
+    nbytes = memory.nbytes
+    view = memoryview(memory.data).cast("B")
+
+    def some(first: int) -> None:
+        for offset in range(first * BLOCK, nbytes, threads * BLOCK):
+            block = view[offset : offset + BLOCK]
+            whole = len(block) - len(block) % mmap.PAGESIZE if direct else len(block)
+            if whole:
+                os.pwrite(descriptor, block[:whole], offset)
+
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, nbytes)
+        in_parallel(some, threads)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if direct and nbytes % mmap.PAGESIZE:
+        with open(path, "r+b") as file:
+            start = nbytes - nbytes % mmap.PAGESIZE
+            file.seek(start)
+            file.write(view[start:])
+            file.flush()
+            os.fsync(file.fileno())
+
+
 def in_parallel(work: Callable[[int], None], threads: int) -> None:
     errors: list[BaseException] = []
 

@@ -129,7 +129,8 @@ class Session:
             self.manifests[shape.name] = make.manifest_of(make.folder_of(self.out, shape)) or {}
 
     def _sample(self, case: Case, entry: Entry) -> dict[str, Any]:
-        fmt = entry.format or NATIVE.get(entry.label, case.format)
+        # What writes starts from the file of the case, whatever kind it makes.
+        fmt = case.format if case.writes else entry.format or NATIVE.get(entry.label, case.format)
         manifest, tiny = self.manifests[case.shape], self.manifests["tiny"]
         if fmt not in manifest["files"] or fmt not in tiny["files"]:
             return {"status": "unavailable", "reason": f"no {shapes.FILES[fmt]} could be written here"}
@@ -140,6 +141,8 @@ class Session:
             "cold": case.cold,
             "ncpus": case.ncpus,
             "label": entry.label,
+            "format": fmt,
+            "folder": str(self.out / "saved"),
             "options": entry.options,
             "imports": [] if entry.label == "roofline" else sorted(peers),
             "expected": {

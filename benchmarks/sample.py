@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import digest, measure, shapes
+from benchmarks import digest, measure, saving, shapes
 from benchmarks.contenders import Unavailable, find
 
 Spec = dict[str, Any]
@@ -44,6 +44,9 @@ class Operation:
 
     def digest(self) -> str:
         raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is left behind by what only reads."""
 
 
 class LoadModel(Operation):
@@ -98,7 +101,7 @@ class Index(Operation):
         return digest.of_index(self.contender.rows(self.handle))
 
 
-class Limit(Operation):
+class ReadLimit(Operation):
     """The machine's limit; right if the file's own SHA-256 comes out."""
 
     expects = "file"
@@ -119,7 +122,13 @@ class Limit(Operation):
         return hashlib.sha256(self.memory.data).hexdigest()
 
 
-OPERATIONS = {"load_model": LoadModel, "load_weights": LoadWeights, "read": Read, "index": Index}
+OPERATIONS: dict[str, Any] = {
+    "load_model": LoadModel,
+    "load_weights": LoadWeights,
+    "read": Read,
+    "index": Index,
+    **saving.OPERATIONS,
+}
 
 
 def _finish(model: Any) -> None:
@@ -165,7 +174,9 @@ def take(spec: Spec) -> dict[str, Any]:
         contender = find(spec["label"])
     except ImportError as error:
         raise Unavailable(f"{spec['label']} is not installed: {error}") from error
-    kind = Limit if spec["label"] == "roofline" else OPERATIONS[spec["op"]]
+    kind = OPERATIONS[spec["op"]]
+    if spec["label"] == "roofline":
+        kind = saving.Limit if spec["op"] in saving.OPERATIONS else ReadLimit
     _rehearse(kind, contender, spec)
     operation = kind(contender, spec, spec["path"], shapes.Shape.of(spec["shape"]))
 
@@ -187,12 +198,13 @@ def take(spec: Spec) -> dict[str, Any]:
     if late > max(256, npages // 64):
         return {"status": "lazy", "reason": f"{late} page faults when the values were first looked at"}
     found, expected = operation.digest(), spec["expected"][operation.expects]
+    operation.close()
     if found != expected:
         return {"status": "wrong", "reason": f"SHA-256 of the values: expected {expected}, found {found}"}
     return {"status": "ok", **figures, "library": _origin(spec["label"])}
 
 
-def _rehearse(kind: type[Operation], contender: ModuleType, spec: Spec) -> None:
+def _rehearse(kind: Any, contender: ModuleType, spec: Spec) -> None:
     """Do the same once on a file of some kilobytes.
 
     Lazily imported modules, thread pools and first-use tables are the process's costs, not
@@ -201,6 +213,7 @@ def _rehearse(kind: type[Operation], contender: ModuleType, spec: Spec) -> None:
     operation = kind(contender, spec, spec["tiny_path"], shapes.Shape.of(spec["tiny_shape"]))
     operation.run()
     operation.digest()
+    operation.close()
     del operation
     if spec["backend"]:
         import keras

@@ -80,8 +80,8 @@ def load_weights(
         include, exclude: Glob patterns over variable paths (``"encoder/*"``): load only
             these, or all but these.
         rename: Maps a key of the model to the key in the file.
-        verify: Check the checksums of all archive members that are read from; False checks
-            those of single chunks only.
+        verify: Check the checksums of all tensors that are read, or of the archive members
+            that they are in; False checks those that are part of a chunk's codecs only.
         threads: Threads that read; None for a good number.
         limits: As for ``kio.open``.
 
@@ -284,6 +284,8 @@ def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
     for tensor in tensors:
         if tensor.source is not None and tensor.source.checked is not None:
             kinds.add("CRC-32 of the archive member")
+        if tensor.problem is None and tensor.summed:
+            kinds.add("CRC-32 of each tensor")
         if tensor.plain:
             continue
         for extent in tensor.extents[:1]:
@@ -301,7 +303,7 @@ def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
     found: dict[str, None] = {}
     for tensor in checkpoint.values():
         try:
-            transfer.check([tensor], threads=threads, verify=False)
+            transfer.check([tensor], threads=threads, members=False)
         except FormatError as e:
             found[str(e)] = None
     regions = {
@@ -311,7 +313,7 @@ def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
     }
     for tensor in regions.values():
         try:
-            transfer.check([tensor], threads=threads, verify=True)
+            transfer.check([tensor], threads=threads, members=True)
         except FormatError as e:
             found[str(e)] = None
     return list(found)

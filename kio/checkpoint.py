@@ -184,8 +184,9 @@ class Checkpoint(Mapping[str, Tensor]):
         Args:
             names: Which; None for all.
             threads: Number of reading threads; None for what pays.
-            verify: True checks every checksum, False only those of single chunks, None
-                also those of archive members of which at least half is read.
+            verify: True checks every checksum of these tensors, False only those that are
+                part of a chunk's codecs, None all but those over archive members of which
+                less than half is read.
 
         Returns:
             The arrays, by name.
@@ -214,7 +215,8 @@ class Checkpoint(Mapping[str, Tensor]):
             names: Which; None for all.
             budget: Bytes of arrays alive inside the stream at any time.
             threads: Number of reading threads; None for what pays.
-            verify: True checks every checksum before the first tensor comes.
+            verify: True checks the checksums of each tensor as it is read; where there are
+                only those over archive members, these before the first tensor comes.
 
         Yields:
             ``(name, array)``; the array is the caller's to keep.
@@ -231,16 +233,20 @@ class Checkpoint(Mapping[str, Tensor]):
             for name in wanted[id(tensor)][1]:
                 yield name, array
 
-    def read_shards(self, boxes: Mapping[str, tuple[slice, ...]]) -> dict[str, Array]:
+    def read_shards(
+        self, boxes: Mapping[str, tuple[slice, ...]], *, verify: bool | None = None
+    ) -> dict[str, Array]:
         """Read a part of each tensor, and no more bytes than it needs.
 
         Args:
             boxes: By name, one slice a dimension, as a sharding's index has them.
+            verify: True compares the checksums that the file has of these tensors, and reads
+                whole blocks of 1 MiB for that; None only those of chunks.
 
         Returns:
             The parts, by name.
         """
-        return {name: transfer.read_slice(self[name], box) for name, box in boxes.items()}
+        return {name: transfer.read_slice(self[name], box, verify=verify) for name, box in boxes.items()}
 
     def verify(self, *, threads: int | None = None) -> None:
         """Check every checksum, and that every tensor decodes; keep nothing.
@@ -250,7 +256,7 @@ class Checkpoint(Mapping[str, Tensor]):
 
         Memory: a few megabytes a thread.
         """
-        transfer.check(self.values(), threads=threads)
+        transfer.check(self.values(), threads=threads, members=True)
         for name in self.assets:
             self.assets.read(name)
 

@@ -8,6 +8,8 @@ A contender defines ``label`` and those of these that it can do:
     index(path, **options)               -> a handle on names, shapes and dtypes of every tensor
     rows(handle)                         -> (name, shape, dtype name) of each; not timed
     arrays(result)                       -> what read() returned, as numpy; not timed, no copy
+    save_model(model, path, fsync=0)     -> None; likewise save_weights
+    save_in_background(model, path)      -> None, or something to wait() for
 
 A function that finds its API missing raises Unavailable.
 """

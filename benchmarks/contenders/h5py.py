@@ -5,10 +5,12 @@ from typing import Any
 
 import h5py
 
+from benchmarks import saving, shapes
+
 label = "h5py"
 
 
-def read(path: str) -> Mapping[str, Any]:
+def read(path: Any) -> Mapping[str, Any]:
     out: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -41,3 +43,11 @@ def arrays(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
     # A scalar dataset comes as a numpy scalar, which has no buffer to hash.
     return {name: np.asarray(value) for name, value in result.items()}
+
+
+def save_weights(model: Any, path: str, *, fsync: int = 0) -> None:
+    with h5py.File(path, "w") as file:
+        for index, array in enumerate(shapes.values(model)):
+            file.create_dataset(f"{index:05}", data=array)
+    if fsync:
+        saving.durable(path)

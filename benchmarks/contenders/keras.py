@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from benchmarks import saving
+
 label = "stock Keras"
 
 
@@ -13,3 +15,19 @@ def load_model(path: str) -> Any:
 
 def load_weights(model: Any, path: str) -> None:
     model.load_weights(path)
+
+
+def save_model(model: Any, path: str, *, fsync: int = 0) -> None:
+    model.save(path)
+    if fsync:
+        saving.durable(path)
+
+
+def save_weights(model: Any, path: str, *, fsync: int = 0) -> None:
+    model.save_weights(path)
+    if fsync:
+        saving.durable(path)
+
+
+def save_in_background(model: Any, path: str) -> None:
+    model.save_weights(path)

@@ -42,3 +42,15 @@ def rows(handle: Any) -> Iterable[tuple[str, tuple[int, ...], str]]:
 
 def arrays(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return result
+
+
+def save_model(model: Any, path: str, **options: int) -> None:
+    _door("save_model")(model, path, **options)
+
+
+def save_weights(model: Any, path: str, **options: int) -> None:
+    _door("save_weights")(model, path, **options)
+
+
+def save_in_background(model: Any, path: str) -> Any:
+    return _door("save_weights")(model, path, background=True)

@@ -28,3 +28,12 @@ def move(path: str, into: roofline.Bytes | None, *, threads: int = 1, direct: in
             raise Unavailable(f"no O_DIRECT on this file system: {error}") from error
         raise
     return into[:nbytes]
+
+
+def store(path: Path, memory: roofline.Bytes, *, threads: int = 1, direct: int = 0) -> None:
+    try:
+        roofline.write(path, memory, threads=threads, direct=bool(direct))
+    except OSError as error:
+        if direct:
+            raise Unavailable(f"no O_DIRECT on this file system: {error}") from error
+        raise

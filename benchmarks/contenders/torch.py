@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from benchmarks import saving, shapes
+
 label = "torch.load"
 
 
@@ -14,3 +16,9 @@ def read(path: str) -> Mapping[str, Any]:
 
 def arrays(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: tensor.numpy() for name, tensor in result.items()}
+
+
+def save_weights(model: Any, path: str, *, fsync: int = 0) -> None:
+    torch.save({f"{i:05}": variable.value.detach() for i, variable in enumerate(shapes.variables(model))}, path)
+    if fsync:
+        saving.durable(path)

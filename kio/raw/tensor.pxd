@@ -14,6 +14,16 @@ cdef class Extent:
     cdef readonly object checksum        # (algorithm, value) of the stored bytes, or None
 
 
+cdef enum:
+    SUM_BLOCK = 1 << 20      # bytes that one sum of Sums is over
+
+
+cdef class Sums:
+    """CRC-32s of the blocks of plain runs; the last block of a run may be shorter."""
+    cdef uint32_t *values
+    cdef readonly uint64_t count
+
+
 cdef class Tensor:
     cdef readonly str name
     cdef readonly str dtype_name         # a row of kio.dtypes
@@ -27,6 +37,8 @@ cdef class Tensor:
     cdef uint64_t offset                 # of a plain tensor, in source
     cdef tuple parts                     # extents of any other
     cdef bint swapped                    # stored in the other byte order
+    cdef Sums sums                       # checksums of its own, where plain, or None
+    cdef uint64_t first_sum              # of its first block
     cdef uint32_t itemsize
 
 
@@ -34,6 +46,7 @@ cdef struct Row:
     uint64_t offset          # plain: first byte; else whatever the container needs to expand
     uint64_t nbytes          # decoded
     uint64_t nelems
+    uint64_t sums            # plain: number of its first block's sum in Index.sums, plus 1; 0 without
     uint32_t dims            # first dimension, in Index.dims
     uint8_t rank
     int8_t dtype             # row of kio.dtypes.TABLE; -1: not a type kio reads
@@ -54,6 +67,7 @@ cdef class Index:
     cdef readonly list names
     cdef readonly dict rows_of           # name -> row number
     cdef readonly dict problems          # name -> why it cannot be read
+    cdef Sums sums                       # checksums of plain rows, or None
     cdef public object expand            # callable(name, row number) -> sequence of Extent
     cdef readonly bint sealed
     cdef dict made                       # row number -> Tensor, as asked for

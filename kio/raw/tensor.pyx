@@ -17,7 +17,7 @@ from kio import dtypes
 from kio.errors import CorruptError, LimitError, TruncatedError
 from kio.limits import DEFAULT
 
-from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memset
 
 cdef bint HOST_IS_BIG = sys.byteorder == "big"
@@ -51,6 +51,23 @@ cdef class Extent:
     def __repr__(self):
         return (f"Extent({self.offset:#x}+{self.nbytes}, codecs={self.codecs}, "
                 f"start={self.start}, chunk={self.chunk})")
+
+
+cdef class Sums:
+    """CRC-32s that a container keeps of what it stores, one for each MiB of a run.
+
+    Args:
+        count: How many; the container fills them in.
+    """
+
+    def __cinit__(self, uint64_t count):
+        self.values = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
+        if self.values == NULL:
+            raise MemoryError(f"{count} checksums")
+        self.count = count
+
+    def __dealloc__(self):
+        free(self.values)
 
 
 cdef class Tensor:
@@ -114,6 +131,13 @@ cdef class Tensor:
     def nbytes_stored(self):
         """Bytes the tensor takes in its file."""
         return self.nbytes if self.plain else sum([e.nbytes for e in self.extents])
+
+    @property
+    def summed(self):
+        """Whether the file has checksums of this tensor by itself."""
+        if self.plain:
+            return self.sums is not None
+        return bool(self.extents) and all([(<Extent>e).checksum is not None for e in self.extents])
 
     @property
     def ndim(self):
@@ -421,6 +445,8 @@ cdef class Index:
             tensor.nelems, tensor.nbytes = row.nelems, row.nbytes
             tensor.source, tensor.plain, tensor.offset = self.source, True, row.offset
             tensor.parts = ()
+            if row.sums:
+                tensor.sums, tensor.first_sum = self.sums, row.sums - 1
             return tensor
         if row.kind == EXPAND and row.nelems:
             return Tensor(name, TABLE[row.dtype].name, shape, self.expand(name, number),

@@ -14,7 +14,13 @@ def read(
     verify: bool | None = None,
     fresh: bool = False,
 ) -> list[Any]: ...
-def check(tensors: Iterable[Tensor], *, threads: int | None = None, verify: bool | None = True) -> None: ...
+def check(
+    tensors: Iterable[Tensor],
+    *,
+    threads: int | None = None,
+    verify: bool | None = True,
+    members: bool | None = None,
+) -> None: ...
 def fragile(tensors: Iterable[Tensor], *, verify: bool | None = None) -> bool: ...
 def read_box(
     tensor: Tensor,
@@ -23,8 +29,9 @@ def read_box(
     *,
     into: npt.NDArray[Any] | None = None,
     threads: int | None = None,
+    verify: bool | None = None,
 ) -> npt.NDArray[Any]: ...
-def read_slice(tensor: Tensor, key: Any) -> npt.NDArray[Any]: ...
+def read_slice(tensor: Tensor, key: Any, *, verify: bool | None = None) -> npt.NDArray[Any]: ...
 def stream(
     tensors: Iterable[Tensor],
     *,

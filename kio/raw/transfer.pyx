@@ -8,6 +8,9 @@ file order:
     WINDOW   one read for many small neighbours, then a copy to each destination
     CHUNK    read, check, undo codecs, place
 
+Where a tensor has checksums of its own (CRC-32s of its blocks, or one of each chunk) they
+are compared as the bytes pass.  Of a part of a tensor whole blocks are read for that.
+
 Where a source has a checksum over all of it (a zip member's CRC-32) and it is to be
 verified, jobs cover every byte of it in order, gaps included; each job sums its part
 while the bytes are still in the cache, and the parts are combined at the end.
@@ -18,7 +21,7 @@ import threading
 
 import numpy as np
 
-from kio.errors import ChecksumError, CorruptError, TruncatedError
+from kio.errors import ChecksumError, CorruptError, TruncatedError, UnsupportedError
 from kio.raw.memory import allocate
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -39,7 +42,7 @@ from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.memory cimport prepare
 from kio.raw.platform cimport kio_advise_soon, kio_is_cached, kio_populate, kio_pread
 from kio.raw.source cimport Descriptor, Source
-from kio.raw.tensor cimport Extent, Tensor
+from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
 
 cdef enum:
     BLOCK = 4 << 20        # one DIRECT job: large enough to amortise, small enough to share out
@@ -63,6 +66,7 @@ cdef enum Outcome:
     SHORT                  # the file ended; bytes read in Job.number
     NO_MEMORY
     WRONG_SIZE             # decoded bytes in Job.number
+    WRONG_SUM              # of a block; its sum in Job.found, its place in Job.number
     RAISED                 # a Python exception, kept in Run.raised
 
 cdef struct Origin:        # one file or buffer
@@ -77,14 +81,21 @@ cdef struct Item:
     int32_t tensor         # which of those asked for
     int32_t chunk          # row of the chunk table, -1 for a plain run
     uint32_t swap          # element size to reverse, 0 for none
+    const uint32_t *sums   # expected, of the blocks of a run; NULL for none
+    bint summed            # the chunk's is to be compared
+    uint64_t block         # part of a block that is to be summed: where that begins,
+    uint64_t block_nbytes  # and its size; 0 where the item begins at a block
 
 cdef struct Piece:         # part of a window
     uint64_t at
     uint64_t nbytes
     uint8_t *dst
     uint32_t swap
+    int32_t tensor
+    const uint32_t *sums
 
 cdef struct Chunk:
+    uint32_t sum           # expected, if the item says so
     Step steps[MAX_CODECS]
     int nsteps
     uint32_t itemsize
@@ -108,6 +119,9 @@ cdef struct Job:
     uint32_t crc           # of the bytes as stored
     Kind kind
     bint summed            # crc is wanted
+    const uint32_t *sums   # expected, of its blocks
+    bint compared          # CHUNK: with the sum of the chunk
+    uint32_t expected, found     # the sums that differ
     int outcome
     uint64_t number
 
@@ -154,6 +168,7 @@ cdef class Run:
     cdef size_t next_job
     cdef ssize_t failed          # first failing job, -1
     cdef bint stop
+    cdef object verify           # as read() has it
     cdef bint fresh              # destinations have no pages yet
     cdef bint cold               # much of what is to be read is not in the page cache
     cdef size_t asked            # cold: jobs whose bytes were asked for
@@ -202,6 +217,7 @@ cdef class Run:
         it.offset, it.nbytes, it.dst = source.base + offset, nbytes, dst
         it.origin = self.origin(source)
         it.tensor, it.chunk, it.swap = <int32_t>len(self.tensors) - 1, -1, 0
+        it.sums, it.summed, it.block, it.block_nbytes = NULL, False, 0, 0
         self.nitems += 1
         return it
 
@@ -218,6 +234,8 @@ cdef class Run:
             if box is None:
                 it = self.item(tensor.source, tensor.offset, tensor.nbytes, dst)
                 it.swap = swap_of(tensor)
+                if tensor.sums is not None and self.verify is not False:
+                    it.sums = tensor.sums.values + tensor.first_sum
             else:
                 self.want_rows(tensor, dst, start, box)
             return 0
@@ -243,8 +261,11 @@ cdef class Run:
             at = 0
             for d in range(len(box)):
                 at = at * <uint64_t>tensor.shape[d] + <uint64_t>start[d] + (index[d] if d < inner - 1 else 0)
-            it = self.item(tensor.source, tensor.offset + at * tensor.itemsize, run, dst + done)
-            it.swap = swap_of(tensor)
+            if tensor.sums is not None and self.verify:
+                self.want_blocks(tensor, at * tensor.itemsize, run, dst + done)
+            else:
+                it = self.item(tensor.source, tensor.offset + at * tensor.itemsize, run, dst + done)
+                it.swap = swap_of(tensor)
             done += run
             d = inner - 2
             while d >= 0:
@@ -255,6 +276,21 @@ cdef class Run:
                 d -= 1
             if d < 0:
                 return 0
+
+    cdef int want_blocks(self, Tensor tensor, uint64_t at, uint64_t nbytes, uint8_t *dst) except -1:
+        """A run of a plain tensor: one item for each block that it has a part in."""
+        cdef uint64_t number, n, end = at + nbytes
+        cdef Item *it
+        while at < end:
+            number = at // SUM_BLOCK
+            n = min(end, (number + 1) * SUM_BLOCK) - at
+            it = self.item(tensor.source, tensor.offset + at, n, dst)
+            it.swap = swap_of(tensor)
+            it.sums = tensor.sums.values + tensor.first_sum + number
+            it.block = tensor.source.base + tensor.offset + number * SUM_BLOCK
+            it.block_nbytes = min(<uint64_t>SUM_BLOCK, tensor.nbytes - number * SUM_BLOCK)
+            at, dst = at + n, dst + n
+        return 0
 
     cdef int want_chunk(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1:
         cdef Chunk *chunk
@@ -296,6 +332,12 @@ cdef class Run:
             chunk.run_nbytes = n
         it = self.item(extent.source, extent.offset, extent.nbytes, dst)
         it.chunk, it.swap = <int32_t>self.nchunks, swap_of(tensor)
+        if extent.checksum is not None and self.verify is not False:
+            if extent.checksum[0] != "crc32":
+                raise UnsupportedError(f"checksum of a chunk: expected crc32, found {extent.checksum[0]}",
+                                       tensor=tensor.name, source=extent.source.name)
+            chunk.sum = extent.checksum[1]
+            it.summed = True
         self.scratch = max(self.scratch, chunk.nbytes + codecs.slack(chunk.steps, chunk.nsteps),
                            extent.nbytes)
         self.nchunks += 1
@@ -311,6 +353,7 @@ cdef class Run:
         job.kind, job.origin, job.offset, job.nbytes = kind, origin, offset, nbytes
         job.dst, job.first, job.npieces, job.tensor, job.chunk = NULL, 0, 0, -1, -1
         job.swap, job.crc, job.summed, job.outcome, job.number = 0, 0, False, 0, 0
+        job.sums, job.compared, job.expected, job.found = NULL, False, 0, 0
         self.njobs += 1
         self.total += nbytes
         return job
@@ -324,11 +367,11 @@ cdef class Run:
         self.open = False
         job = self.job(WINDOW, self.window.origin, self.window.offset, self.window.nbytes)
         job.first, job.npieces = self.window.first, self.window.npieces
-        job.tensor, job.summed = self.window.tensor, self.window.summed
-        if job.npieces == 1:
+        job.tensor, job.summed, job.sums = self.window.tensor, self.window.summed, self.window.sums
+        if job.npieces == 1 and job.sums == NULL:
             piece = self.pieces + job.first
             if piece.nbytes == job.nbytes and piece.dst != NULL:
-                job.kind, job.dst, job.swap = DIRECT, piece.dst, piece.swap
+                job.kind, job.dst, job.swap, job.sums = DIRECT, piece.dst, piece.swap, piece.sums
         return 0
 
     cdef int extend(self, int32_t origin, uint64_t offset, uint64_t nbytes, bint summed, uint64_t near) except -1:
@@ -336,7 +379,8 @@ cdef class Run:
         cdef uint64_t end
         if self.open:
             end = self.window.offset + self.window.nbytes
-            if (self.window.origin == origin and self.window.summed == summed and end <= offset
+            if (self.window.origin == origin and self.window.summed == summed
+                    and self.window.sums == NULL and end <= offset
                     and offset - end <= near and offset + nbytes - self.window.offset <= WIN):
                 self.window.nbytes = offset + nbytes - self.window.offset
                 return 0
@@ -344,7 +388,7 @@ cdef class Run:
         self.open = True
         self.window.origin, self.window.offset, self.window.nbytes = origin, offset, nbytes
         self.window.first, self.window.npieces = self.npieces, 0
-        self.window.summed, self.window.tensor = summed, -1
+        self.window.summed, self.window.tensor, self.window.sums = summed, -1, NULL
         return 0
 
     cdef int cover(self, int32_t origin, uint64_t offset, uint64_t end) except -1:
@@ -363,12 +407,19 @@ cdef class Run:
         cdef Job *job
         cdef Piece *piece
         cdef uint64_t at = 0, n
-        if it.chunk < 0 and it.nbytes <= SMALL:
-            self.extend(it.origin, it.offset, it.nbytes, summed, 0 if summed else NEAR)
+        if it.chunk < 0 and (it.nbytes <= SMALL or it.block_nbytes):
+            if not it.block_nbytes:
+                self.extend(it.origin, it.offset, it.nbytes, summed, 0 if summed else NEAR)
+            elif not (self.open and self.window.sums == it.sums):
+                self.flush()
+                self.extend(it.origin, it.block, it.block_nbytes, summed, 0)
+                self.window.sums = it.sums
             grow(<void **>&self.pieces, &self.cap_pieces, self.npieces + 1, sizeof(Piece))
             piece = self.pieces + self.npieces
             piece.at, piece.nbytes = it.offset - self.window.offset, it.nbytes
-            piece.dst, piece.swap = it.dst, it.swap
+            piece.dst, piece.swap, piece.tensor = it.dst, it.swap, it.tensor
+            # Of a part of a block the window's own sum is compared.
+            piece.sums = NULL if it.block_nbytes else it.sums
             self.npieces += 1
             self.window.npieces += 1
             self.window.tensor = it.tensor
@@ -377,12 +428,15 @@ cdef class Run:
         if it.chunk >= 0:
             job = self.job(CHUNK, it.origin, it.offset, it.nbytes)
             job.chunk, job.tensor, job.swap, job.summed = it.chunk, it.tensor, it.swap, summed
+            job.compared = it.summed
             return 0
         while at < it.nbytes:
             n = min(it.nbytes - at, <uint64_t>(WIN if it.dst == NULL else BLOCK))
             job = self.job(WINDOW if it.dst == NULL else DIRECT, it.origin, it.offset + at, n)
             job.dst = NULL if it.dst == NULL else it.dst + at
             job.tensor, job.swap, job.summed = it.tensor, it.swap, summed
+            # A job begins at a multiple of a block's size, as WIN and BLOCK are.
+            job.sums = NULL if it.sums == NULL else it.sums + at // SUM_BLOCK
             at += n
         return 0
 
@@ -467,34 +521,55 @@ cdef class Run:
             self.raised = e
             return RAISED
 
+    cdef int compare_sum(self, Job *job, uint32_t expected, uint32_t found, uint64_t at) noexcept nogil:
+        """0 if both are the same; at is where in the origin their bytes begin."""
+        if expected == found:
+            return 0
+        job.expected, job.found, job.number = expected, found, at
+        return WRONG_SUM
+
     cdef int direct(self, Job *job) noexcept nogil:
-        cdef uint64_t at = 0, ready = 0, n
+        cdef uint64_t at = 0, ready = 0, begun = 0, n
         cdef int outcome
+        cdef uint32_t crc = 0
         cdef const uint8_t *memory = self.origins[job.origin].memory
+        cdef bint summing = job.summed or job.sums != NULL
         while at < job.nbytes:
             if self.fresh and at == ready:
                 ready = min(job.nbytes, at + FRESH)
                 kio_populate(job.dst + at, ready - at)
             n = (ready if self.fresh else job.nbytes) - at
-            if job.summed or job.swap:
+            if summing or job.swap:
                 n = min(n, <uint64_t>HOT)
-            if job.summed and memory != NULL:
-                job.crc = kernels.crc32_copy(job.crc, job.dst + at, memory + job.offset + at, n)
+            if job.sums != NULL:
+                n = min(n, SUM_BLOCK - at % SUM_BLOCK)
+            if summing and memory != NULL:
+                crc = kernels.crc32_copy(crc, job.dst + at, memory + job.offset + at, n)
             else:
                 outcome = self.fetch(job, job.dst + at, job.offset + at, n)
                 if outcome:
                     return outcome
-                if job.summed:
-                    job.crc = kernels.crc32(job.crc, job.dst + at, n)
+                if summing:
+                    crc = kernels.crc32(crc, job.dst + at, n)
             if job.swap:
                 kernels.swap(job.dst + at, job.dst + at, n // job.swap, job.swap)
             at += n
+            if job.sums != NULL and (at % SUM_BLOCK == 0 or at == job.nbytes):
+                outcome = self.compare_sum(job, job.sums[begun // SUM_BLOCK], crc, job.offset + begun)
+                if outcome:
+                    return outcome
+                if job.summed:
+                    job.crc = kernels.crc32_combine(job.crc, crc, at - begun)
+                begun, crc = at, 0
+        if job.sums == NULL:
+            job.crc = crc
         return 0
 
     cdef int windowed(self, Job *job, uint8_t *scratch) noexcept nogil:
         cdef const uint8_t *bytes = scratch
         cdef size_t i
         cdef int outcome
+        cdef uint32_t crc
         cdef Piece *piece
         if self.origins[job.origin].memory != NULL:
             bytes = self.origins[job.origin].memory + job.offset
@@ -502,10 +577,26 @@ cdef class Run:
             outcome = self.fetch(job, scratch, job.offset, job.nbytes)
             if outcome:
                 return outcome
-        if job.summed:
+        if job.summed or job.sums != NULL:
             job.crc = kernels.crc32(0, bytes, job.nbytes)
+        if job.sums != NULL:
+            outcome = self.compare_sum(job, job.sums[0], job.crc, job.offset)
+            if outcome:
+                return outcome
         for i in range(job.first, job.first + job.npieces):
             piece = self.pieces + i
+            if piece.sums != NULL:
+                # Such a piece is one block.
+                if piece.dst != NULL and not piece.swap:
+                    crc = kernels.crc32_copy(0, piece.dst, bytes + piece.at, piece.nbytes)
+                else:
+                    crc = kernels.crc32(0, bytes + piece.at, piece.nbytes)
+                outcome = self.compare_sum(job, piece.sums[0], crc, job.offset + piece.at)
+                if outcome:
+                    job.tensor = piece.tensor
+                    return outcome
+                if not piece.swap:
+                    continue
             if piece.dst == NULL:
                 continue
             if piece.swap:
@@ -535,8 +626,12 @@ cdef class Run:
             if outcome:
                 return outcome
             now = a
-        if job.summed:
+        if job.summed or job.compared:
             job.crc = kernels.crc32(0, now, n)
+        if job.compared:
+            outcome = self.compare_sum(job, chunk.sum, job.crc, job.offset)
+            if outcome:
+                return outcome
         for i in range(chunk.nsteps):
             if codecs.in_place(&chunk.steps[i]):
                 to, room = NULL, 0
@@ -724,6 +819,11 @@ cdef class Run:
                                  "the file shrank while open", **where)
         if job.outcome == NO_MEMORY:
             raise MemoryError(f"{self.scratch} bytes to decode a chunk of {tensor} in {name}")
+        if job.outcome == WRONG_SUM:
+            where["offset"] = job.number - job.offset + offset
+            raise ChecksumError(f"CRC-32 of stored data: expected {job.expected:#010x}, found {job.found:#010x}",
+                                **where, hint="the stored bytes were changed after writing; "
+                                "use another copy of the file")
         if job.outcome == KIO_CHECKSUM:
             raise ChecksumError("checksum of the chunk: stored and computed differ", **where)
         if job.outcome == KIO_TRUNCATED:
@@ -751,16 +851,26 @@ def default_threads(nbytes, scratch=0):
     return max(1, min(max(cores, 2), 8, 1 + nbytes // BLOCK, max(fit, 1)))
 
 
-cdef list regions_of(tensors, verify):
+cdef bint has_sums(Tensor tensor) except -1:
+    """Whether all that is stored of a tensor has checksums of its own."""
+    if tensor.plain:
+        return tensor.sums is not None
+    return len(tensor.extents) > 0 and all([(<Extent>e).checksum is not None for e in tensor.extents])
+
+
+cdef list regions_of(tensors, verify, members=None):
     """The checked sources around tensors that are to be verified.
 
     verify None takes those of which at least half is read anyway: then the sum is almost free.
+    members None takes none for tensors that have checksums of their own, False none at all.
     """
     cdef Tensor tensor
-    if verify is False:
+    if verify is False or members is False:
         return []
     wanted = {}
     for tensor in tensors:
+        if members is None and (not tensor.nelems or has_sums(tensor)):
+            continue
         for source, nbytes in ([(tensor.source, tensor.nbytes)] if tensor.plain else
                                [((<Extent>e).source, (<Extent>e).nbytes) for e in tensor.extents]):
             checked = None if source is None else (<Source>source).checked
@@ -803,8 +913,9 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
         into: For each tensor, memory to fill (writable C-contiguous array or buffer of
             ``tensor.nbytes`` bytes, or ``(address, nbytes)``), or None for a new array.
         threads: Threads that read and decode, this one included; None for a good number.
-        verify: True checks all checksums that the sources have, False only those of single
-            chunks, None also those of members of which at least half is read anyway.
+        verify: True checks all checksums that the file has of the tensors, False only those
+            that are part of a chunk's codecs, None all but those over members of which less
+            than half is read.
         fresh: The memory in ``into`` was never touched: it has no pages yet.
     Returns:
         A list with, for each tensor, the array (native byte order), or its entry of ``into``.
@@ -815,6 +926,7 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     cdef Run run = Run()
     cdef Tensor tensor
     cdef uint8_t *dst
+    run.verify = verify
     tensors = list(tensors)
     if into is None:
         into = [None] * len(tensors)
@@ -839,34 +951,46 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     return outs
 
 
-def check(tensors, *, threads=None, verify=True):
+def check(tensors, *, threads=None, verify=True, members=None):
     """Read tensors, verify every checksum, undo every codec, and keep nothing.
 
-    With ``verify=None`` only what ``read`` with ``verify=None`` would check is read.
+    Args:
+        tensors, threads: As for ``read``.
+        verify: As for ``read``.
+        members: Whether checksums over whole members of an archive count: True, also where
+            tensors have checksums of their own; False, not at all.
+
     Memory: a few MiB a thread.  Raises as ``read``.
     """
     cdef Run run = Run()
     cdef Tensor tensor
+    run.verify = verify
+    tensors = list(tensors)
     for tensor in tensors:
         run.want(tensor, NULL, None, None)
-    run.execute(regions_of(tensors, verify), threads)
+    run.execute(regions_of(tensors, verify, members), threads)
 
 
 def fragile(tensors, *, verify=None):
     """Whether reading tensors can fail for what is stored: a checksum or a codec is involved."""
     cdef Tensor tensor
     for tensor in tensors:
-        if not tensor.plain and tensor.nelems:
+        if tensor.nelems and (not tensor.plain or (verify is not False and tensor.sums is not None)):
             return True
     return bool(regions_of(tensors, verify))
 
 
-def read_box(tensor, start, box, *, into=None, threads=None):
+def read_box(tensor, start, box, *, into=None, threads=None, verify=None):
     """Read the box of ``box`` elements at element ``start`` of one tensor.
 
-    Reads: the runs or chunks that hold the box.  Returns an array of shape ``box``.
+    Args:
+        verify: True compares the checksums that the file has of the tensor, and reads whole
+            blocks of 1 MiB for that; None only those of chunks, which are read whole anyway.
+
+    Reads: the runs, blocks or chunks that hold the box.  Returns an array of shape ``box``.
     """
     cdef Run run = Run()
+    run.verify = verify
     cdef Tensor t = tensor
     start, box = tuple(start), tuple(box)
     if len(start) != len(t.shape) or len(box) != len(t.shape):
@@ -884,15 +1008,19 @@ def read_box(tensor, start, box, *, into=None, threads=None):
     return out
 
 
-def read_slice(tensor, key):
-    """``tensor[key]`` as NumPy would give it, reading only the box that holds it."""
+def read_slice(tensor, key, *, verify=None):
+    """``tensor[key]`` as NumPy would give it, reading only the box that holds it.
+
+    Args:
+        verify: As for ``read_box``.
+    """
     keys = key if isinstance(key, tuple) else (key,)
     shape = tensor.shape
     given = sum([k is not None and k is not Ellipsis for k in keys])
     plain = all([k is Ellipsis or isinstance(k, slice) or (isinstance(k, int) and not isinstance(k, bool))
                  or isinstance(k, np.integer) for k in keys])
     if not plain or given > len(shape) or sum([k is Ellipsis for k in keys]) > 1:
-        return np.asarray(tensor)[key]
+        return read([tensor], verify=verify)[0][key]
     if Ellipsis in keys:
         at = keys.index(Ellipsis)
         keys = keys[:at] + (slice(None),) * (len(shape) - given) + keys[at + 1:]
@@ -914,27 +1042,30 @@ def read_slice(tensor, key):
         box.append(high - low)
         # A negative step begins at the last element of the box.
         rest.append(slice(None, None, taken.step) if len(taken) else slice(0, 0))
-    return read_box(tensor, start, box)[tuple(rest)]
+    return read_box(tensor, start, box, verify=verify)[tuple(rest)]
 
 
 def stream(tensors, *, budget=256 << 20, threads=None, verify=False):
     """Yield ``(tensor, array)`` in file order, holding at most ``budget`` bytes at a time.
 
-    A tensor larger than the budget is still read whole, alone.  Checksums over members of
-    which the tensors are a part are verified first where ``verify`` is True.
+    A tensor larger than the budget is still read whole, alone.  With ``verify`` True,
+    checksums over members of which the tensors are a part are verified first, those of the
+    tensors themselves as they are read.
     """
     def place(tensor):
         extents = tensor.extents
         return (tensor.source.name, extents[0].offset) if extents else ("", 0)
 
-    if verify:
+    tensors = list(tensors)
+    if verify and regions_of(tensors, True):
         check(tensors, threads=threads)
+        verify = False
     batch, held = [], 0
     for tensor in sorted(tensors, key=place):
         if batch and held + tensor.nbytes > budget:
-            yield from zip(batch, read(batch, threads=threads, verify=False))
+            yield from zip(batch, read(batch, threads=threads, verify=bool(verify)))
             batch, held = [], 0
         batch.append(tensor)
         held += tensor.nbytes
     if batch:
-        yield from zip(batch, read(batch, threads=threads, verify=False))
+        yield from zip(batch, read(batch, threads=threads, verify=bool(verify)))

@@ -7,6 +7,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from kio.containers.hdf5.group cimport Link, Links
 from kio.containers.hdf5.layout cimport Layout
 from kio.containers.hdf5.structure cimport Structure
+from kio.containers.hdf5.sums cimport Table
 from kio.containers.hdf5.types cimport Space, Type
 from kio.raw.source cimport Source
 from kio.raw.tensor cimport Index, Row
@@ -51,6 +52,7 @@ cdef class Expander:
     """Index.expand of a file; apart from File so that the two do not hold each other."""
     cdef Structure s
     cdef dict headers                        # path of a chunked dataset -> its object header
+    cdef Table table                         # of checksums, or None
 
 
 @final

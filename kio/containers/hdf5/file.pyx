@@ -63,6 +63,7 @@ from kio.containers.hdf5.header cimport (
 )
 from kio.containers.hdf5.layout cimport CHUNKED, CONTIGUOUS, VIRTUAL, parse_layout
 from kio.containers.hdf5.structure cimport address, times
+from kio.containers.hdf5.sums cimport read_table, sum_chunks, sum_rows
 from kio.containers.hdf5.types cimport parse_space, parse_type
 from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, take, text, u8, uint
 from kio.raw.tensor cimport EXPAND, PLAIN, UNREADABLE, Row
@@ -84,7 +85,7 @@ def open(Source source, limits=DEFAULT):
 
     Raises:
         TruncatedError: if the file ends before what it announces.
-        ChecksumError: if a structure and its checksum differ.
+        ChecksumError: if a structure, or kio's table of checksums, and its checksum differ.
         CorruptError: if it contradicts the specification.
         UnsupportedError: for a feature of the whole file that kio does not read.
         LimitError: if a field of ``limits`` would be exceeded.
@@ -106,8 +107,11 @@ def open(Source source, limits=DEFAULT):
     file.info = dict.fromkeys((
         "superblock", "user_block", "end_of_file", "groups", "datasets", "chunked", "linked_groups"), 0)
     file.superblock()
+    table = file.expander.table = read_table(file.s)
     file.walk()
     file.tensors.seal()
+    if table is not None:
+        sum_rows(table, file.tensors)
     file.s.ranges.settle(file.s.end, file.s.name)
     file.s.refill()
     file.attribute_work = file.s.work
@@ -509,6 +513,8 @@ cdef class Expander:
         chunks = _chunks(self.s, &facts, True)
         if chunks.layout.offset != UINT64_MAX:
             find_chunks(chunks)
+        if self.table is not None:
+            sum_chunks(self.table, chunks.extents)
         return chunks.extents
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Sequence
+from typing import final
 
 MAGIC: bytes
 BLOCK: int
@@ -11,3 +12,5 @@ def table_of(
     runs: Sequence[tuple[int, int]],
     sums: Sequence[Sequence[int]],
 ) -> bytes: ...
+@final
+class Table: ...
