@@ -30,6 +30,10 @@ _QUANTIZED = {
     "gptq": (3, 13),
     "awq": (3, 14),
 }
+# Initializers that had another name, and until when.
+_RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
+# What graphs of operations hold, and since when it can be read.
+_PARTS = {"__ellipsis__": (3, 3, 3), "GetItem": (3, 3, 3)}
 # The first version that reads: a policy that is more than a name, a model with one input that
 # is no list of one, an initializer whose seed is an object, a mean that is one number, an
 # operation with a name.
@@ -113,10 +117,12 @@ class _Downgrade:
             ours = module.split(".")[0] == "keras"
             if ours and name == "DTypePolicy" and self.version < _POLICIES:
                 return config.get("name")
-            if ours:
+            if ours or name in _PARTS:
                 self.check_class(name)
             for each in (name,) if ours else self.kin.get(name, ()):
                 config = self.without(each, config)
+            if module == "keras.initializers" and name in _RENAMED and self.version < _RENAMED[name][1]:
+                value = {**value, "class_name": _RENAMED[name][0]}
             value = {**value, "config": self.in_old_form(name, module, config, value.get("build_config"))}
         for key, item in value.items():
             since = ACTIVATION_SINCE.get(item) if isinstance(item, str) and key.endswith("activation") else None
@@ -125,7 +131,7 @@ class _Downgrade:
         return {key: self.of(item) for key, item in value.items()}
 
     def check_class(self, name: str) -> None:
-        since = CLASS_SINCE.get(name)
+        since = CLASS_SINCE.get(name) or _PARTS.get(name)
         if since is not None and self.version < since:
             raise self.refusal(f"class {name}", since)
 
