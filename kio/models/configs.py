@@ -23,6 +23,7 @@ from kio.errors import CorruptError, FormatError, KioError, LimitError, shown
 from kio.limits import DEFAULT, Limits
 from kio.models.allowlist import Resolver, resolving, version
 from kio.models.safety import check
+from kio.models.upgrade import Era, Upgraded, upgrade
 
 # What Keras's deserialisers raise when a configuration makes no sense to them.
 _BROKEN = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError)
@@ -41,15 +42,17 @@ def model_from_config(
     compile: bool = True,
     safe_mode: bool = True,
     *,
+    era: Era | None = None,
     limits: Limits = DEFAULT,
 ) -> Any:
-    """Build the model that a configuration describes.
+    """Build the model that a configuration describes, of whatever Keras.
 
     Args:
         config: The text of a ``config.json``, or the same parsed.  Not modified.
         custom_objects: Classes and functions by name, as in ``keras.saving.load_model``.
         compile: Whether to compile the model if the configuration says how.
         safe_mode: Refuse configurations that execute code.
+        era: Who wrote it; None takes what the configuration itself says.
         limits: Caps on size, depth and number of nodes.
 
     Returns:
@@ -58,15 +61,17 @@ def model_from_config(
     Raises:
         UnsafeError: if code from the file would be needed.
         UnknownClassError: if a name is neither Keras's nor the user's.
+        UpgradeError: if it asks for something that Keras 3 has no equal of.
         FormatError: if the configuration is broken.
     """
     tree = copy.deepcopy(dict(config)) if isinstance(config, Mapping) else parse_config(config, limits)
-    if not compile:
-        tree["compile_config"] = None
     # keras.config.enable_unsafe_deserialization() is the user's word for the whole process.
     ambient = serialization_lib.in_safe_mode()
     safe = safe_mode if ambient is None else bool(ambient)
     resolver = Resolver(custom_objects)
+    tree = upgraded(tree, resolver, era, limits).config
+    if not compile:
+        tree["compile_config"] = None
     if safe:
         check(tree, resolver, limits)
     try:
@@ -85,6 +90,23 @@ def model_from_config(
             f"model config: expected what Keras {version()} can build, found "
             f"{type(error).__name__}: {_first_words(error)}"
         ) from error
+
+
+def upgraded(tree: dict[str, Any], resolver: Resolver, era: Era | None, limits: Limits = DEFAULT) -> Upgraded:
+    """A parsed configuration in the grammar of the installed Keras.
+
+    Raises:
+        UpgradeError: for what has no equal there.
+        CorruptError: for what no Keras wrote.
+        LimitError: if it is too deep.
+    """
+    try:
+        return upgrade(tree, era, lambda name: resolver.custom(name) is not None)
+    except RecursionError:
+        raise LimitError(
+            f"model config: expected at most {limits.config_depth} levels, found far more",
+            hint="raise kio.Limits(config_depth=…)",
+        ) from None
 
 
 def model_from_json(

@@ -154,6 +154,7 @@ def load_model(
         UnsafeError, MatchError, FormatError, OSError: as ``kio.load_model``.
     """
     from kio.models import loader
+    from kio.models.upgrade import Era
 
     if checkpoint.config is None:
         raise FormatError(
@@ -171,6 +172,7 @@ def load_model(
         custom_objects=custom_objects,
         compile=compile,
         safe_mode=safe_mode,
+        era=Era.of(checkpoint.metadata),
         nbytes_stored=sum(t.nbytes for t in checkpoint.values()),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from kio.limits import DEFAULT, Limits
 from kio.models.configs import model_from_config
 from kio.models.initialisers import deferred_initialisation
+from kio.models.upgrade import Era
 
 # A model may be larger than its file: slots of an optimizer that was not saved,
 # float32 variables stored as float16, variables shared by several layers.
@@ -21,6 +22,7 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
+    era: Era | None = None,
     nbytes_stored: int | None = None,
     limits: Limits = DEFAULT,
 ) -> Any:
@@ -31,6 +33,7 @@ def load_model(
         fill: Called once with the built model, inside the deferral: gives values to its
             variables through ``backends``, or raises before it has given any.
         custom_objects, compile, safe_mode: As in ``keras.saving.load_model``.
+        era: Who wrote the configuration, as far as the file says it elsewhere.
         nbytes_stored: Decoded bytes of the file's tensors; bounds the size of the model.
         limits: Caps on the configuration.
 
@@ -45,6 +48,6 @@ def load_model(
     """
     limit = None if nbytes_stored is None else limits.model_bytes + _SLACK * nbytes_stored
     with deferred_initialisation(limit):
-        model = model_from_config(config, custom_objects, compile, safe_mode, limits=limits)
+        model = model_from_config(config, custom_objects, compile, safe_mode, era=era, limits=limits)
         fill(model)
     return model

@@ -1,0 +1,102 @@
+"""Between versions of Keras 3: arguments that a newer writer adds are left out at their default."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any
+
+from kio.models.allowlist import builtin_class, version
+from kio.models.upgrade.objects import module_of
+from kio.models.upgrade.rule import Config, Context, Era
+
+# Arguments that came after 3.0, with the value at which a layer does what it did before.
+ADDED: dict[str, tuple[Any, ...]] = {
+    "quantization_config": (None,),
+    "input_axes": (None,),
+    "output_axes": (None,),
+    "lora_rank": (None,),
+    "lora_alpha": (None,),
+    "gptq_unpacked_column_size": (None,),
+    "ragged": (False,),
+    "optional": (False,),
+    "use_gate": (False,),
+    "sliding_window": (None,),
+    "flash_attention": (None, False),
+    "renorm": (False,),
+    "renorm_clipping": (None,),
+    "renorm_momentum": (0.99,),
+    "seed": (None,),
+    "data_format": (None,),
+    "zero_output_for_mask": (False,),
+    "use_cudnn": ("auto",),
+    "fill_value": (0.0,),
+    "antialias": (False,),
+    "pad_to_aspect_ratio": (False,),
+    "weight_shape": (None,),
+}
+
+
+def installed() -> tuple[int, ...]:
+    """The version of the installed Keras as numbers."""
+    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version().split(".")[:3])
+
+
+def is_todays(config: Config, era: Era) -> bool:
+    """Whether a configuration is in Keras 3's own grammar throughout.
+
+    Keras 3's ``.h5`` files are not: their layers come without modules.
+    """
+    module = config.get("module")
+    if not isinstance(module, str) or not (era.modern or era.version is None):
+        return False
+    return era.modern or module_of(config.get("class_name"), module) == module
+
+
+def older(config: Config, context: Context) -> Config:
+    """A configuration without what the installed Keras is too old to know, as far as it says nothing."""
+    written = context.era.version
+    if written is not None and written <= installed():
+        return config
+    changed = _older(config, context)
+    return changed if isinstance(changed, dict) else config
+
+
+def _older(node: Any, context: Context) -> Any:
+    if isinstance(node, dict):
+        node = {key: _older(value, context) for key, value in node.items()}
+        inner, name = node.get("config"), node.get("class_name")
+        if isinstance(inner, dict) and isinstance(name, str) and builtin_class(name, node.get("module")) is not None:
+            node["config"] = known(name, inner, context)
+        return node
+    return [_older(each, context) for each in node] if isinstance(node, list) else node
+
+
+@cache
+def _accepted(name: str) -> frozenset[str] | None:
+    """The arguments of a class by name, None where it is not known."""
+    cls = builtin_class(name, None)
+    if cls is None:
+        return None
+    found: set[str] = set()
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        if init is None or base is object:
+            continue
+        parameters = inspect.signature(init).parameters
+        found.update(parameters)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return frozenset(found)
+
+
+def known(name: str, inner: Config, context: Context) -> Config:
+    """Arguments without those that this Keras does not know and that say nothing."""
+    accepted = _accepted(name)
+    if accepted is None:
+        return inner
+    extra = [key for key in inner if key not in accepted and key in ADDED and inner[key] in ADDED[key]]
+    if extra:
+        context.applied["arguments of a newer Keras at their default"] += len(extra)
+        inner = {key: value for key, value in inner.items() if key not in extra}
+    return inner

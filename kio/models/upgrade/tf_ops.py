@@ -1,0 +1,457 @@
+"""TensorFlow functions in the place of layers, as operations of Keras 3.
+
+    TFOpLambda          {"function": "math.multiply"}, called with tensors and constants
+    SlicingOpLambda     {"function": "__operators__.getitem"}, the slices as dicts
+    TensorFlowOpLayer   a node of a graph, its constants by position (TF 2.0 to 2.3)
+
+Every row names the operation of today with the same meaning; what has none is refused.
+
+Spec: ``tf_op_layer.py`` of tf.keras 2.4 to 2.15; the API of TensorFlow 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kio.errors import shown
+from kio.models.upgrade.graph import Calls
+from kio.models.upgrade.rule import Config, Context, refuse
+
+LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
+
+_NUMPY, _NN, _MATH, _CORE, _IMAGE = (f"keras.src.ops.{room}" for room in ("numpy", "nn", "math", "core", "image"))
+
+Op = tuple[str, str, Config, list[Any], Config]  # module, class, arguments of the class, of the call
+Make = Callable[["_Arguments"], Op]
+
+
+class _Arguments:
+    """The arguments of a TensorFlow function, taken one by one; what is left over is refused."""
+
+    def __init__(self, function: str, first: Any, others: Config) -> None:
+        self.function = function
+        self._first: list[Any] = [first]
+        self._others = {key: value for key, value in others.items() if key != "name"}
+
+    def first(self) -> Any:
+        """The first argument, tensors or a constant."""
+        value = self._first[0]
+        return value if _holds_tensor(value) else _array(value)
+
+    def take(self, *names: str, default: Any = None) -> Any:
+        """An argument under any of its names."""
+        for name in names:
+            if name in self._others:
+                return self._others.pop(name)
+        return default
+
+    def operand(self, *names: str) -> Any:
+        """Another operand beside the first: a tensor, a number, or a constant array."""
+        return _array(self.take(*names))
+
+    def constant(self, *names: str, default: Any = None) -> Any:
+        """An argument that must not depend on the input."""
+        value = self.take(*names, default=default)
+        if _holds_tensor(value):
+            raise refuse(f"{names[0]} of {self.function}", "a constant", "a tensor")
+        return value
+
+    def must(self, value: Any, *names: str) -> None:
+        """Take an argument that Keras's operation does not have; it must be at its default."""
+        found = self.take(*names, default=value)
+        if found != value and found is not None:
+            raise refuse(f"{names[0]} of {self.function}", repr(value), found)
+
+    def end(self) -> None:
+        left = {key: value for key, value in self._others.items() if value is not None}
+        if left:
+            key, value = next(iter(left.items()))
+            raise refuse(f"{key} of {self.function}", "no such argument", value)
+
+
+def _array(value: Any) -> Any:
+    """Lists of numbers as an array, which every operation takes; all else as it is."""
+    if not isinstance(value, list) or _holds_tensor(value):
+        return value
+    flat: list[Any] = [value]
+    while any(isinstance(each, list) for each in flat):
+        flat = [inner for each in flat for inner in (each if isinstance(each, list) else [each])]
+    whole = all(isinstance(each, int) for each in flat)
+    return {"class_name": "__numpy__", "config": {"value": value, "dtype": "int32" if whole else "float32"}}
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("class_name") == "__keras_tensor__" or any(map(_holds_tensor, value.values()))
+    return isinstance(value, list) and any(map(_holds_tensor, value))
+
+
+# ------------------------------------------------------------------------------ kinds of rows
+
+
+def _unary(cls: str, module: str = _NUMPY) -> Make:
+    def make(a: _Arguments) -> Op:
+        return module, cls, {}, [a.first()], {}
+
+    return make
+
+
+def _binary(cls: str) -> Make:
+    def make(a: _Arguments) -> Op:
+        return _NUMPY, cls, {}, [a.first(), a.operand("y", "bias")], {}
+
+    return make
+
+
+def _reduced(cls: str, module: str = _NUMPY) -> Make:
+    def make(a: _Arguments) -> Op:
+        axis = a.constant("axis", "reduction_indices")
+        keep = bool(a.constant("keepdims", "keep_dims", default=False))
+        return module, cls, {"axis": axis, "keepdims": keep}, [a.first()], {}
+
+    return make
+
+
+def _with(cls: str, module: str, **arguments: tuple[Any, ...]) -> Make:
+    """Arguments of Keras's class, each with the names in TensorFlow and a default at the end."""
+
+    def make(a: _Arguments) -> Op:
+        made = {key: a.constant(*names, default=default) for key, (*names, default) in arguments.items()}
+        return module, cls, made, [a.first()], {}
+
+    return make
+
+
+# ------------------------------------------------------------------------------ single rows
+
+
+def _softmax(cls: str) -> Make:
+    def make(a: _Arguments) -> Op:
+        axis = a.constant("axis", default=-1)
+        return _NN, cls, {"axis": -1 if axis is None else axis}, [a.first()], {}
+
+    return make
+
+
+def _cast(a: _Arguments) -> Op:
+    dtype = str(a.constant("dtype", "DstT", default="float32"))
+    name = dtype.removeprefix("DT_").lower()
+    return (
+        _CORE,
+        "Cast",
+        {"dtype": {"float": "float32", "half": "float16", "double": "float64"}.get(name, name)},
+        [a.first()],
+        {},
+    )
+
+
+def _argument(cls: str) -> Make:
+    def make(a: _Arguments) -> Op:
+        # NumPy goes through the flattened array by default, TensorFlow along the first axis.
+        axis = a.constant("axis", "dimension", default=0)
+        a.take("output_type")
+        return _NUMPY, cls, {"axis": 0 if axis is None else axis}, [a.first()], {}
+
+    return make
+
+
+def _matmul(a: _Arguments) -> Op:
+    for flag in (
+        "transpose_a",
+        "transpose_b",
+        "adjoint_a",
+        "adjoint_b",
+        "a_is_sparse",
+        "b_is_sparse",
+        "adj_x",
+        "adj_y",
+    ):
+        a.must(False, flag)
+    return _NUMPY, "Matmul", {}, [a.first(), a.operand("b", "y")], {}
+
+
+def _clip(a: _Arguments) -> Op:
+    low, high = a.constant("clip_value_min"), a.constant("clip_value_max")
+    return _NUMPY, "Clip", {"x_min": low, "x_max": high}, [a.first()], {}
+
+
+def _one_hot(a: _Arguments) -> Op:
+    a.must(1, "on_value")
+    a.must(0, "off_value")
+    axis = a.constant("axis", default=-1)
+    made = {"num_classes": a.constant("depth"), "axis": -1 if axis is None else axis}
+    return _NN, "OneHot", made | {"dtype": a.constant("dtype") or "float32"}, [a.first()], {}
+
+
+def _gather(a: _Arguments) -> Op:
+    a.must(0, "batch_dims")
+    a.take("validate_indices")
+    axis = a.constant("axis", default=0)
+    return _NUMPY, "Take", {"axis": 0 if axis is None else axis}, [a.first(), a.operand("indices")], {}
+
+
+def _pad(a: _Arguments) -> Op:
+    mode = str(a.constant("mode", default="CONSTANT")).lower()
+    value = a.constant("constant_values", default=0)
+    made = {"pad_width": a.constant("paddings"), "mode": mode}
+    return _NUMPY, "Pad", made, [a.first()], {"constant_values": value} if mode == "constant" and value else {}
+
+
+def _normalize(a: _Arguments) -> Op:
+    # TensorFlow bounds the square of the norm.
+    epsilon = float(a.constant("epsilon", default=1e-12)) ** 0.5
+    return _NN, "Normalize", {"axis": a.constant("axis", "dim"), "order": 2, "epsilon": epsilon}, [a.first()], {}
+
+
+def _resize(a: _Arguments) -> Op:
+    a.must(False, "preserve_aspect_ratio")
+    method = str(a.constant("method", default="bilinear"))
+    if method not in ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"):
+        raise refuse(f"method of {a.function}", "one that Keras has", method)
+    made = {"size": a.constant("size"), "interpolation": method, "data_format": "channels_last"}
+    return _IMAGE, "Resize", made | {"antialias": bool(a.constant("antialias", default=False))}, [a.first()], {}
+
+
+def _split(a: _Arguments) -> Op:
+    a.must(None, "num")
+    parts, axis = a.constant("num_or_size_splits"), a.constant("axis", default=0)
+    if isinstance(parts, list):
+        # Keras, as NumPy, wants the places between the parts.
+        ends = [sum(parts[: i + 1]) for i in range(len(parts) - 1)]
+        if any(part < 0 for part in parts):
+            raise refuse(f"num_or_size_splits of {a.function}", "sizes", parts)
+        parts = ends
+    return _NUMPY, "Split", {"indices_or_sections": parts, "axis": axis}, [a.first()], {}
+
+
+def _getitem(a: _Arguments) -> Op:
+    key = a.take("slice_spec", default=None)
+    a.take("var")
+    if _holds_tensor(key):
+        raise refuse(f"slices of {a.function}", "constants", "a tensor")
+    return _NUMPY, "GetItem", {}, [a.first(), _slices(key)], {}
+
+
+def _slices(key: Any) -> Any:
+    if isinstance(key, list):
+        return [_slices(each) for each in key]
+    if isinstance(key, dict) and set(key) == {"start", "stop", "step"}:
+        return {"class_name": "__slice__", "config": key}
+    if isinstance(key, dict) and key.get("class_name") == "__ellipsis__":
+        return {"class_name": "__ellipsis__", "config": {}}
+    return key
+
+
+def _einsum(a: _Arguments) -> Op:
+    inputs = a.take("inputs", default=[])
+    return _NUMPY, "Einsum", {"subscripts": a.first()}, inputs if isinstance(inputs, list) else [inputs], {}
+
+
+def _where(a: _Arguments) -> Op:
+    return _NUMPY, "Where", {}, [a.first(), a.operand("x"), a.operand("y")], {}
+
+
+def _cumsum(a: _Arguments) -> Op:
+    a.must(False, "exclusive")
+    a.must(False, "reverse")
+    return _NUMPY, "Cumsum", {"axis": a.constant("axis", default=0)}, [a.first()], {}
+
+
+def _silu(a: _Arguments) -> Op:
+    a.must(1.0, "beta")
+    return _NN, "Silu", {}, [a.first()], {}
+
+
+FUNCTIONS: dict[str, Make] = {
+    **{name: _binary(cls) for names, cls in (
+        ("math.add __operators__.add add nn.bias_add", "Add"),
+        ("math.subtract __operators__.sub subtract", "Subtract"),
+        ("math.multiply __operators__.mul multiply", "Multiply"),
+        ("math.divide math.truediv __operators__.truediv divide truediv", "Divide"),
+        ("math.floordiv __operators__.floordiv", "FloorDivide"),
+        ("math.floormod math.mod __operators__.mod", "Mod"),
+        ("math.pow __operators__.pow pow", "Power"),
+        ("math.maximum maximum", "Maximum"), ("math.minimum minimum", "Minimum"),
+        ("math.equal __operators__.eq", "Equal"), ("math.not_equal __operators__.ne", "NotEqual"),
+        ("math.greater __operators__.gt", "Greater"), ("math.greater_equal __operators__.ge", "GreaterEqual"),
+        ("math.less __operators__.lt", "Less"), ("math.less_equal __operators__.le", "LessEqual"),
+        ("math.logical_and __operators__.and", "LogicalAnd"), ("math.logical_or __operators__.or", "LogicalOr"),
+        ("math.atan2", "Arctan2"),
+    ) for name in names.split()},
+    **{name: _unary(cls) for names, cls in (
+        ("math.abs __operators__.abs abs", "Absolute"), ("math.exp exp", "Exp"), ("math.log log", "Log"),
+        ("math.sqrt sqrt", "Sqrt"), ("math.square square", "Square"), ("math.negative __operators__.neg", "Negative"),
+        ("math.sign sign", "Sign"), ("math.sin sin", "Sin"), ("math.cos cos", "Cos"), ("math.tan tan", "Tan"),
+        ("math.tanh nn.tanh tanh", "Tanh"), ("math.floor floor", "Floor"), ("math.ceil", "Ceil"),
+        ("math.reciprocal", "Reciprocal"), ("math.log1p", "Log1p"), ("math.expm1", "Expm1"),
+        ("math.logical_not __operators__.invert", "LogicalNot"), ("math.cosh", "Cosh"), ("math.sinh", "Sinh"),
+        ("math.atan", "Arctan"), ("math.rint math.round round", "Round"),
+    ) for name in names.split()},
+    **{name: _unary(cls, _NN) for name, cls in (
+        ("nn.relu", "Relu"), ("nn.relu6", "Relu6"), ("nn.elu", "Elu"), ("nn.selu", "Selu"),
+        ("math.sigmoid", "Sigmoid"), ("nn.sigmoid", "Sigmoid"), ("sigmoid", "Sigmoid"),
+        ("math.softplus", "Softplus"), ("nn.softplus", "Softplus"), ("nn.softsign", "Softsign"),
+    )},
+    **{name: _reduced(cls) for name, cls in (
+        ("math.reduce_mean", "Mean"), ("math.reduce_sum", "Sum"), ("math.reduce_max", "Max"),
+        ("math.reduce_min", "Min"), ("math.reduce_prod", "Prod"), ("math.reduce_any", "Any"),
+        ("math.reduce_all", "All"), ("math.reduce_std", "Std"), ("math.reduce_variance", "Var"),
+    )},
+    "math.reduce_logsumexp": _reduced("Logsumexp", _MATH),
+    "math.rsqrt": _unary("Rsqrt", _MATH),
+    "math.erf": _unary("Erf", _MATH),
+    "stop_gradient": _unary("StopGradient", _CORE),
+    "nn.silu": _silu,
+    "nn.swish": _silu,
+    "nn.softmax": _softmax("Softmax"),
+    "nn.log_softmax": _softmax("LogSoftmax"),
+    "nn.leaky_relu": _with("LeakyRelu", _NN, negative_slope=("alpha", 0.2)),
+    "nn.gelu": _with("Gelu", _NN, approximate=("approximate", False)),
+    "reshape": _with("Reshape", _NUMPY, newshape=("shape", None)),
+    "expand_dims": _with("ExpandDims", _NUMPY, axis=("axis", "dim", None)),
+    "squeeze": _with("Squeeze", _NUMPY, axis=("axis", "squeeze_dims", None)),
+    "transpose": _with("Transpose", _NUMPY, axes=("perm", None)),
+    "concat": _with("Concatenate", _NUMPY, axis=("axis", 0)),
+    "stack": _with("Stack", _NUMPY, axis=("axis", 0)),
+    "unstack": _with("Unstack", _CORE, num=("num", None), axis=("axis", 0)),
+    "tile": _with("Tile", _NUMPY, repeats=("multiples", None)),
+    "repeat": _with("Repeat", _NUMPY, repeats=("repeats", None), axis=("axis", None)),
+    "reverse": _with("Flip", _NUMPY, axis=("axis", None)),
+    "roll": _with("Roll", _NUMPY, shift=("shift", None), axis=("axis", None)),
+    "zeros_like": _with("ZerosLike", _NUMPY, dtype=("dtype", None)),
+    "ones_like": _with("OnesLike", _NUMPY, dtype=("dtype", None)),
+    "split": _split,
+    "cast": _cast,
+    "one_hot": _one_hot,
+    "clip_by_value": _clip,
+    "gather": _gather,
+    "pad": _pad,
+    "where": _where,
+    "einsum": _einsum,
+    "linalg.matmul": _matmul,
+    "matmul": _matmul,
+    "linalg.l2_normalize": _normalize,
+    "math.l2_normalize": _normalize,
+    "nn.l2_normalize": _normalize,
+    "math.argmax": _argument("Argmax"),
+    "math.argmin": _argument("Argmin"),
+    "math.cumsum": _cumsum,
+    "image.resize": _resize,
+    "__operators__.getitem": _getitem,
+}  # fmt: skip
+
+# Nodes of graphs: the function with the same meaning, and the names of inputs after the first.
+NODES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Add": ("math.add", ("y",)), "AddV2": ("math.add", ("y",)), "BiasAdd": ("math.add", ("y",)),
+    "Sub": ("math.subtract", ("y",)), "Mul": ("math.multiply", ("y",)), "RealDiv": ("math.divide", ("y",)),
+    "Pow": ("math.pow", ("y",)), "Maximum": ("math.maximum", ("y",)), "Minimum": ("math.minimum", ("y",)),
+    "Greater": ("math.greater", ("y",)), "Less": ("math.less", ("y",)), "Equal": ("math.equal", ("y",)),
+    "MatMul": ("matmul", ("b",)), "BatchMatMul": ("matmul", ("b",)), "BatchMatMulV2": ("matmul", ("b",)),
+    "Mean": ("math.reduce_mean", ("axis",)), "Sum": ("math.reduce_sum", ("axis",)),
+    "Max": ("math.reduce_max", ("axis",)), "Min": ("math.reduce_min", ("axis",)),
+    "Prod": ("math.reduce_prod", ("axis",)), "Reshape": ("reshape", ("shape",)),
+    "Transpose": ("transpose", ("perm",)), "ExpandDims": ("expand_dims", ("axis",)), "Tile": ("tile", ("multiples",)),
+    "Pad": ("pad", ("paddings",)), "GatherV2": ("gather", ("indices", "axis")), "Cast": ("cast", ()),
+    "Abs": ("math.abs", ()), "Exp": ("math.exp", ()), "Log": ("math.log", ()), "Sqrt": ("math.sqrt", ()),
+    "Rsqrt": ("math.rsqrt", ()), "Square": ("math.square", ()), "Neg": ("math.negative", ()),
+    "Sigmoid": ("nn.sigmoid", ()), "Tanh": ("math.tanh", ()), "Relu": ("nn.relu", ()), "Relu6": ("nn.relu6", ()),
+    "Softmax": ("nn.softmax", ()), "LogSoftmax": ("nn.log_softmax", ()), "Softplus": ("nn.softplus", ()),
+    "Elu": ("nn.elu", ()), "Selu": ("nn.selu", ()), "Sin": ("math.sin", ()), "Cos": ("math.cos", ()),
+    "Floor": ("math.floor", ()), "Squeeze": ("squeeze", ()),
+}  # fmt: skip
+# Attributes of nodes that are arguments of the function.
+_ATTRIBUTES = {"keep_dims": "keepdims", "squeeze_dims": "axis", "DstT": "DstT", "adj_x": "adj_x", "adj_y": "adj_y",
+               "transpose_a": "transpose_a", "transpose_b": "transpose_b"}  # fmt: skip
+
+
+def upgrade(node: Config, calls: Calls, context: Context) -> Config:
+    """A TensorFlow function as an operation of today.
+
+    Args:
+        node: A member of a functional model.
+        calls: The calls of that model.
+        context: Where to report.
+
+    Raises:
+        UpgradeError: naming the function, where Keras has none with its meaning.
+    """
+    config, stored = node["config"], node.get("inbound_nodes", [])
+    made: Config | None = None
+    todays = []
+    for call in stored:
+        first, others = calls.arguments(call)
+        if node["class_name"] == "TensorFlowOpLayer":
+            function, first, others = _from_graph(config, first)
+        else:
+            function = str(config.get("function"))
+        module, cls, inner, args, kwargs = _operation(function, first, others)
+        one = {"module": module, "class_name": cls, "config": {**inner, "name": node["name"]}, "registered_name": cls}
+        if made is not None and made != one:
+            raise refuse(f"calls of {node['name']}", "one operation", f"{made['class_name']} and {cls}")
+        made = one
+        todays.append({"args": args, "kwargs": kwargs})
+    if made is None:
+        raise refuse(f"calls of {node['name']}", "one at least", "none")
+    context.applied["TensorFlow function as an operation of Keras"] += 1
+    return {**made, "name": node["name"], "inbound_nodes": todays}
+
+
+def _operation(function: str, first: Any, others: Config) -> Op:
+    make = FUNCTIONS.get(function) or FUNCTIONS.get(function.removeprefix("compat.v1."))
+    if make is None:
+        raise refuse(
+            "function of a TensorFlow layer", "one that Keras 3 has as an operation", function,
+            "build the model in code and use kio.load_weights",
+        )  # fmt: skip
+    arguments = _Arguments(function, first, others)
+    made = make(arguments)
+    arguments.end()
+    return made
+
+
+def _from_graph(config: Config, first: Any) -> tuple[str, Any, Config]:
+    """Function and arguments of a node of a graph."""
+    definition = config.get("node_def")
+    if not isinstance(definition, dict):
+        raise refuse("node_def", "an object, as TensorFlow 2.2 and later write it", shown(str(definition)))
+    op = str(definition.get("op"))
+    if op in ("ConcatV2", "Pack"):
+        return _joined(op, definition, config, first)
+    if op not in NODES:
+        raise refuse("node of a TensorFlow graph", "one that Keras 3 has as an operation", op)
+    function, names = NODES[op]
+    inputs = _inputs(definition, config, first)
+    others: Config = dict(zip(names, inputs[1:], strict=False))
+    others |= _attributes(definition)
+    return function, inputs[0], others
+
+
+def _inputs(definition: Config, config: Config, first: Any) -> list[Any]:
+    """All inputs of a node in order, constants in their places."""
+    tensors = first if isinstance(first, list) else [first]
+    constants = {int(key): value for key, value in (config.get("constants") or {}).items()}
+    total = len(tensors) + len(constants)
+    rest = iter(tensors)
+    return [constants[i] if i in constants else next(rest) for i in range(total)]
+
+
+def _attributes(definition: Config) -> Config:
+    found: Config = {}
+    for key, value in (definition.get("attr") or {}).items():
+        name = _ATTRIBUTES.get(key)
+        if name is None or not isinstance(value, dict):
+            continue
+        inner = next(iter(value.values()), None)
+        if isinstance(inner, dict):
+            inner = [int(each) for each in inner.get("i", [])]
+        found[name] = inner
+    return {key: value for key, value in found.items() if value not in (False, [])}
+
+
+def _joined(op: str, definition: Config, config: Config, first: Any) -> tuple[str, Any, Config]:
+    inputs = _inputs(definition, config, first)
+    if op == "Pack":
+        axis = (definition.get("attr") or {}).get("axis") or {}
+        return "stack", inputs, {"axis": int(axis.get("i", 0))}
+    return "concat", inputs[:-1], {"axis": inputs[-1]}
