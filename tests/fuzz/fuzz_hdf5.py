@@ -39,7 +39,9 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "regressions" / "hdf5"
 SEED_MAX = 1 << 16
 SLOW_S = 20.0 if "asan" in os.environ.get("LD_PRELOAD", "") else 1.0
-SIGNATURES = re.compile(rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|kio-sums|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB")
+SIGNATURES = re.compile(
+    rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB|kio-sums"
+)
 INTEGERS = (0, 1, 2, 7, 8, 16, 32, 33, 64, 255, 256, 4096, 65535, 1 << 31, (1 << 32) - 1, 1 << 63)
 
 
@@ -69,7 +71,8 @@ def seeds() -> list[bytes]:
     found = [path.read_bytes() for path in files if path.stat().st_size <= SEED_MAX]
     found += [path.read_bytes() for path in sorted(KEPT.glob("*.h5"))]
     # kio's own files have what no other has: a table of checksums.
-    found.append(written({"g/a": np.arange(9, dtype="f4"), "g/b": np.zeros(())}, {"g": {"name": "x", "list": ["a", "b"]}}))
+    attributes = {"g": {"name": "x", "list": ["a", "b"]}}
+    found.append(written({"g/a": np.arange(9, dtype="f4"), "g/b": np.zeros(())}, attributes))
     found.append(written({"x": np.zeros(50_000, "i2")}, compression="gzip"))
     if not found:
         raise SystemExit("no seeds: tests/corpus/hdf5 is empty")
