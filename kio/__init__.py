@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from kio import background as background
     from kio import saving as saving
     from kio.api import diff as diff
     from kio.api import load_model as load_model
@@ -81,12 +82,14 @@ _HOME = {
     ),
 }
 
-__all__ = sorted([*_HOME, "saving"])
+_MODULES = ("background", "saving")
+
+__all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    if name == "saving":
-        return import_module("kio.saving")
+    if name in _MODULES:
+        return import_module(f"kio.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'kio' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

@@ -33,11 +33,15 @@ class Value:
         shape: In elements.
         data: The elements, C-contiguous and little-endian: an array, a ``Lazy`` that makes
             one, or a ``Tensor`` of a file, whose stored bytes may be copied as they are.
+        lasting: Nobody will write to the data, however long the save takes.
     """
 
-    __slots__ = ("data", "dtype_name", "shape")
+    __slots__ = ("data", "dtype_name", "lasting", "shape")
 
-    def __init__(self, dtype_name: str, shape: tuple[int, ...], data: Array | Lazy | Tensor) -> None:
+    def __init__(
+        self, dtype_name: str, shape: tuple[int, ...], data: Array | Lazy | Tensor, *, lasting: bool = False
+    ) -> None:
+        self.lasting = lasting
         self.dtype_name = dtype_name
         self.shape = shape
         self.data = data

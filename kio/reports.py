@@ -108,12 +108,26 @@ class SaveResult:
         format: Name of the format.
         nbytes: Bytes written.
         seconds: From the call to the moment when the file had its name.
+
+    A save in the background (``kio.background.Saving``) is one that ``wait`` waits for.
     """
 
     path: str
     format: str
     nbytes: int
     seconds: float
+
+    def done(self) -> bool:
+        """Whether the save has ended."""
+        return True
+
+    def wait(self, timeout: float | None = None) -> SaveResult:
+        """Return this result; see ``kio.background.Saving.wait``."""
+        return self
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What ``wait`` would raise, or None."""
+        return None
 
     def __str__(self) -> str:
         rate = self.nbytes / self.seconds / 1e6 if self.seconds else 0.0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kio import formats
+from kio import background, formats
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, value_of
 from kio.conversion import Rename, contents_of
@@ -15,6 +16,7 @@ from kio.errors import UnsupportedError
 from kio.formats.format import Format
 from kio.formats.target import Compression, Options, Progress, Target
 from kio.limits import DEFAULT, Limits
+from kio.raw.arena import Arena
 from kio.reports import SaveResult
 
 _WEIGHTS = ("keras_weights", "keras_shards", "safetensors", "npz", "keras_h5")
@@ -34,6 +36,7 @@ def save_weights(
     compression: Compression = None,
     compat: str | None = None,
     durable: bool = True,
+    background: bool = False,
     progress: Progress | None = None,
     engine: str | None = None,
 ) -> SaveResult:
@@ -53,6 +56,9 @@ def save_weights(
         compression: ``"gzip"``, ``"zstd"``, or ``("gzip", level)``; None stores as it is.
         compat: Keras version that shall read the file, e.g. ``"3.4"``.
         durable: False skips the fsyncs: a power failure may then lose the file, old and new.
+        background: Return when the values are safe from further training and the file is
+            begun; the ``SaveResult`` says when it is done.  Only one save at a time is under
+            way, the next one waits for it.
         progress: Called with bytes done and their total.
         engine: ``"h5py"`` leaves HDF5 to libhdf5; None writes natively.
 
@@ -63,8 +69,12 @@ def save_weights(
         MatchError: if the model has no variables yet, or one that the file has no place for.
         UnknownFormatError: for another suffix.
         FileExistsError: as ``overwrite`` says.  OSError: as the system reports it.
+        Exception: what an earlier save of this path in the background ended with, if nobody
+            has asked for it yet; nothing is saved then.
 
-    Memory: one tensor, for models whose values lie in the CPU's memory.
+    Memory: one tensor, for models whose values lie in the CPU's memory; in the background
+    one copy of all values, except on jax, where it is a copy of those that training
+    replaces meanwhile.
     """
     from kio.models import save
 
@@ -79,8 +89,8 @@ def save_weights(
         max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
     )
     layout = "flat" if format.name in _FLAT else "keras_paths"
-    with save.contents(model, layout=layout, objects_to_skip=objects_to_skip, compat=compat) as contents:
-        return _create(filepath, contents, format, options, overwrite, durable, began)
+    contents = save.contents(model, layout=layout, objects_to_skip=objects_to_skip, compat=compat)
+    return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
 
 def save_model(
@@ -94,6 +104,7 @@ def save_model(
     compression: Compression = None,
     compat: str | None = None,
     durable: bool = True,
+    background: bool = False,
     progress: Progress | None = None,
     engine: str | None = None,
 ) -> SaveResult:
@@ -108,7 +119,7 @@ def save_model(
         overwrite: False refuses a path that exists.
         zipped: False writes a folder.
         include_optimizer: Whether to write the optimizer's state.
-        save_format, compression, compat, durable, progress, engine: As for ``save_weights``.
+        save_format, compression, compat, durable, background, progress, engine: As for ``save_weights``.
 
     Returns:
         A ``SaveResult``.
@@ -127,8 +138,8 @@ def save_model(
         zipped=zipped is not False,
         date=_now(),
     )
-    with save.contents(model, whole=True, include_optimizer=include_optimizer, compat=compat) as contents:
-        return _create(filepath, contents, format, options, overwrite, durable, began)
+    contents = save.contents(model, whole=True, include_optimizer=include_optimizer, compat=compat)
+    return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
 
 def write(
@@ -307,12 +318,40 @@ def _asked_for(path: Any, named: str | None, among: Sequence[str], of_a_file: st
 
 
 def _create(
-    path: Any, contents: Contents, format: Format, options: Options, overwrite: bool, durable: bool, began: float
+    path: Any,
+    contents: Contents,
+    format: Format,
+    options: Options,
+    overwrite: bool,
+    durable: bool,
+    began: float,
+    in_background: bool = False,
 ) -> SaveResult:
-    if options.engine not in ("native", "h5py"):
-        raise ValueError(f"engine: expected 'native' or 'h5py', found {options.engine!r}")
-    if format.create is None:
-        raise UnsupportedError(f"format to write: expected one that kio writes, found {format.name}")
-    target = Target(path, overwrite=overwrite, durable=durable)
-    nbytes = format.create(target, contents, options)
-    return SaveResult(target.name, format.name, nbytes, time.perf_counter() - began)
+    """Write the contents and close them."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(contents.close)
+        if options.engine not in ("native", "h5py"):
+            raise ValueError(f"engine: expected 'native' or 'h5py', found {options.engine!r}")
+        create = format.create
+        if create is None:
+            raise UnsupportedError(f"format to write: expected one that kio writes, found {format.name}")
+        name = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else None
+        if not in_background:
+            if name is not None:
+                background.settle(name)
+            target = Target(path, overwrite=overwrite, durable=durable)
+            nbytes = create(target, contents, options)
+            return SaveResult(target.name, format.name, nbytes, time.perf_counter() - began)
+        if name is None:
+            raise UnsupportedError("target: expected a path for a save in the background, found an open file")
+        stack.pop_all()  # from here on it is closed by the save
+
+    def write(opened: Callable[[], None]) -> int:
+        return create(Target(name, overwrite=overwrite, durable=durable, opened=opened), contents, options)
+
+    from kio.models import snapshot
+
+    def stage(arena: Arena) -> None:
+        snapshot.take(contents, arena)
+
+    return background.save(name, format.name, stage, write, contents.close, began)

@@ -216,6 +216,7 @@ IN_KIO |= {
     "contents.py",
     "conversion.py",
     "writing.py",
+    "background.py",
     "py.typed",
 }
 IN_KIO |= {"raw", "containers", "formats", "mapping", "models", "layers"}

@@ -25,6 +25,9 @@ from kio.raw.sink import Sink
 from kio.raw.source import Source
 from kio.raw.tensor import Tensor
 
+# What opaque bytes are by an attribute ``dtype``.  Keras writes bfloat16; the others are kio's.
+MARKED = {("opaque2", "bfloat16"), ("opaque1", "float8_e4m3fn"), ("opaque1", "float8_e5m2")}
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -94,10 +97,10 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
     """
     refuse_links(file, source_name)
     index = file.tensors
-    if any(index.dtype_name_of(path) == "opaque2" for path in index):
+    if any(index.dtype_name_of(path) in ("opaque1", "opaque2") for path in index):
         for path, value in file.attribute_of_all("dtype").items():
-            if text_of(value) == "bfloat16" and path in index and index.dtype_name_of(path) == "opaque2":
-                index.set_dtype(path, "bfloat16")
+            if path in index and (index.dtype_name_of(path), text_of(value)) in MARKED:
+                index.set_dtype(path, str(text_of(value)))
     prefix = group + "/" if group else ""
 
     def names_of() -> dict[str, str]:
@@ -191,11 +194,13 @@ def drafted(tensors: Mapping[str, Value], groups: Mapping[str, str | None], opti
     check(tensors, groups)
     if options.engine == "h5py":
         return _drafted_by_h5py(tensors, groups, options)
-    draft = hdf5.Draft()
+    draft = hdf5.Draft(options.compression)
     for path, name in groups.items():
         draft.group(path, None if name is None else {"name": name})
     for path, value in tensors.items():
-        draft.dataset(path, value.dtype_name, value.shape, _attributes(value))
+        # Not to be compressed anew: what is stored in chunks stays in them.
+        like = value.data if options.compression is None and isinstance(value.data, Tensor) else None
+        draft.dataset(path, value.dtype_name, value.shape, _attributes(value), like=like)
     values = {path: value.data for path, value in tensors.items() if value.nelems}
 
     def write(sink: Sink, base: int = 0) -> tuple[int, int]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kio.errors import UnsupportedError
 from kio.raw.folder_sink import FolderSink, GroupSink
 from kio.raw.sink import Sink
 
 Progress = Callable[[int, int], object]
+AnySink = TypeVar("AnySink")
 Compression = str | tuple[str, int] | None
 
 
@@ -47,39 +48,54 @@ class Target:
         what: Either.
         overwrite: False refuses a path that exists.
         durable: False skips the fsyncs, and nothing else.
+        opened: Called when the first sink is open, and with it all that can be wrong with
+            the contents is known.
 
     Attributes:
         path: The path, or None.
         name: For messages.
     """
 
-    def __init__(self, what: Any, *, overwrite: bool = True, durable: bool = True) -> None:
+    def __init__(
+        self, what: Any, *, overwrite: bool = True, durable: bool = True, opened: Callable[[], object] | None = None
+    ) -> None:
         self.path = os.fsdecode(what) if isinstance(what, (str, bytes, os.PathLike)) else None
         self.name = self.path if self.path is not None else str(getattr(what, "name", f"<{type(what).__name__}>"))
         self._what, self._overwrite, self._durable = what, overwrite, durable
+        self._opened = opened
 
     def file(self) -> Sink:
         """Begin a single file."""
         if self.path is None:
-            return Sink.of_file(self._what)
-        return Sink.open(self.path, overwrite=self._overwrite, durable=self._durable)
+            return self._announced(Sink.of_file(self._what))
+        return self._announced(Sink.open(self.path, overwrite=self._overwrite, durable=self._durable))
 
     def folder(self, owns: Callable[[str], bool]) -> FolderSink:
         """Begin a folder that is replaced as a whole; see ``FolderSink``."""
-        return FolderSink(self._path("a folder"), owns=owns, overwrite=self._overwrite, durable=self._durable)
+        path = self._path("a folder")
+        return self._announced(FolderSink(path, owns=owns, overwrite=self._overwrite, durable=self._durable))
 
     def group(self, stale: Callable[[str], bool]) -> GroupSink:
         """Begin several files of which this is the head; see ``GroupSink``."""
-        return GroupSink(self._path("several files"), stale=stale, overwrite=self._overwrite, durable=self._durable)
+        path = self._path("several files")
+        return self._announced(GroupSink(path, stale=stale, overwrite=self._overwrite, durable=self._durable))
 
     def beside(self, name: str) -> Sink:
         """Begin a file of another name in the same folder, whether or not one exists."""
         path = self._path("several files")
-        return Sink.open(
-            os.path.join(os.path.dirname(os.path.realpath(path)), name),
-            durable=self._durable,
-            save=os.path.basename(os.path.realpath(path)),
+        return self._announced(
+            Sink.open(
+                os.path.join(os.path.dirname(os.path.realpath(path)), name),
+                durable=self._durable,
+                save=os.path.basename(os.path.realpath(path)),
+            )
         )
+
+    def _announced(self, sink: AnySink) -> AnySink:
+        if self._opened is not None:
+            self._opened()
+            self._opened = None
+        return sink
 
     def _path(self, what: str) -> str:
         if self.path is None:

@@ -85,3 +85,23 @@ def _same(found: Any, expected: Any) -> bool:
         and getattr(found, "_committed", None) == getattr(expected, "_committed", None)
         and bool(np.array_equal(np.asarray(found), np.asarray(expected)))
     )
+
+
+@cache
+def views_last() -> bool:
+    """Whether NumPy's view of a jax array keeps its values when the array is donated.
+
+    Keras donates the state of a model to each training step.  On the CPU, XLA then copies
+    buffers that somebody outside of jax refers to, instead of reusing them; that is its
+    habit and not its promise, so it is tried once.  Benchmark: ``background`` in cases.py.
+    """
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where buffers cannot be donated, jax says so
+        fresh = jax.jit(lambda a: a * 2)(np.arange(4096, dtype=np.float32))
+        view = np.asarray(fresh)
+        expected = view.copy()
+        step = jax.jit(lambda a: a + 1, donate_argnums=0)
+        step(step(fresh)).block_until_ready()
+    return bool(np.array_equal(view, expected))

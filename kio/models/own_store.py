@@ -73,8 +73,10 @@ def _copied(what: str, value: Any) -> Value:
 
     if isinstance(value, variables.Variable):
         (found,) = values([value])
-        return Value(found.dtype_name, found.shape, np.array(found.array()))
-    return value_of(what, np.array(convert_to_numpy(value)))
+        return Value(found.dtype_name, found.shape, np.array(found.array()), lasting=True)
+    copy = value_of(what, np.array(convert_to_numpy(value)))
+    copy.lasting = True
+    return copy
 
 
 def own(obj: Any, node: Node) -> tuple[dict[str, Kept], set[int] | None]:

@@ -67,32 +67,67 @@ def _named(variable: Any, dtype_name: str) -> str:
     return dtype_name
 
 
-def _here(variable: Any, array: Array) -> Value:
-    return Value(_named(variable, array.dtype.name), array.shape, little_endian(array))
+def _here(variable: Any, array: Array, lasting: bool = False) -> Value:
+    try:
+        dtype_name = dtypes.name_of(array.dtype)
+    except KeyError:
+        dtype_name = _named(variable, array.dtype.name)  # raises
+    return Value(dtype_name, array.shape, little_endian(array), lasting=lasting)
 
 
-def _later(variable: Any, dtype_name: str, shape: Sequence[int], fetch: Callable[[], Array]) -> Value:
+class Fetch:
+    """Makes the elements of a value that is not in the CPU's memory, or not one piece of it.
+
+    Args:
+        make: Returns them.
+        fresh: They are in memory that is nobody else's.
+        begin: Starts the transfer and does not wait for it; for those that are fetched
+            together.
+    """
+
+    __slots__ = ("begin", "fresh", "make")
+
+    def __init__(
+        self, make: Callable[[], Array], *, fresh: bool = False, begin: Callable[[], object] | None = None
+    ) -> None:
+        self.make, self.fresh, self.begin = make, fresh, begin
+
+    def __call__(self) -> Array:
+        return little_endian(self.make())
+
+
+def _later(variable: Any, dtype_name: str, shape: Sequence[int], fetch: Fetch) -> Value:
     """A value that is fetched when its turn comes."""
     shape = tuple(int(extent) for extent in shape)
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtypes.BY_NAME[_named(variable, dtype_name)].itemsize
-    return Value(dtype_name, shape, Lazy(nbytes, lambda: little_endian(fetch())))
+    return Value(dtype_name, shape, Lazy(nbytes, fetch))
 
 
 def _any(variable: Any, raw: Any) -> Value:
-    return _later(
-        variable, variables.dtype_of(variable), variables.shape_of(variable), lambda: convert_to_numpy(variable)
-    )
+    fetch = Fetch(lambda: convert_to_numpy(variable))
+    return _later(variable, variables.dtype_of(variable), variables.shape_of(variable), fetch)
 
 
 def _jax(variable: Any, raw: Any) -> Value:
     if not hasattr(raw, "addressable_data"):
         return _any(variable, raw)
     if not raw.is_fully_replicated:
-        return _later(variable, raw.dtype.name, raw.shape, lambda: _jax_gather(raw))
+        return _later(variable, raw.dtype.name, raw.shape, Fetch(lambda: _jax_gather(raw), fresh=True))
     if sys.modules["jax"].default_backend() == "cpu":
-        return _here(variable, np.asarray(raw))
+        # A view keeps its buffer from being donated: see jax_arrays.views_last.
+        return _here(variable, np.asarray(raw), lasting=True)
     # Another array object over the same buffer: jax keeps the copy with the object it was asked of.
-    return _later(variable, raw.dtype.name, raw.shape, lambda: np.asarray(raw.addressable_data(0)))
+    begun: list[Any] = []
+
+    def begin() -> None:
+        begun.append(raw.addressable_data(0))
+        begun[0].copy_to_host_async()
+
+    def make() -> Array:
+        array: Array = np.asarray(begun[0] if begun else raw.addressable_data(0))
+        return array
+
+    return _later(variable, raw.dtype.name, raw.shape, Fetch(make, fresh=True, begin=begin))
 
 
 def _jax_gather(raw: Any) -> Array:
@@ -113,7 +148,8 @@ def _torch(variable: Any, raw: Any) -> Value:
     value = raw.detach()
     dtype_name = str(value.dtype).removeprefix("torch.")
     if not (value.is_cpu and value.is_contiguous()):
-        return _later(variable, dtype_name, value.shape, lambda: _torch_array(value.cpu().contiguous(), dtype_name))
+        fetch = Fetch(lambda: _torch_array(value.cpu().contiguous(), dtype_name), fresh=True)
+        return _later(variable, dtype_name, value.shape, fetch)
     return _here(variable, _torch_array(value, dtype_name))
 
 

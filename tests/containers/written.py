@@ -11,10 +11,10 @@ from kio.containers import hdf5
 from kio.raw.sink import Sink
 
 
-def written(values, attributes=None, groups=(), **options):
+def written(values, attributes=None, groups=(), compression=None, **options):
     """The bytes of a file with these values by path, and attributes by path."""
     attributes = dict(attributes or {})
-    draft = hdf5.Draft()
+    draft = hdf5.Draft(compression)
     for path, value in values.items():
         draft.dataset(path, dtypes.name_of(value.dtype), value.shape, attributes.pop(path, None))
     for path in groups:

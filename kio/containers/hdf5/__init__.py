@@ -15,6 +15,7 @@
 ``write`` writes a file in one pass, from a ``Draft`` of its structure and the values:
 
     message     the messages of object headers, global heap
+    chunking    how a compressed dataset is cut
     draft       groups, datasets, attributes; where everything goes; the structure's bytes
     sums        the table of checksums behind the file
     writer      structure, data, table into a sink

@@ -1,12 +1,12 @@
 # draft.pxd - the structure of a file that is to be written
 #
 # Draft         groups, datasets, attributes; places everything; gives the structure's bytes
-# Chunking      where the chunks of one compressed dataset go
 
 from cython cimport final
 from libc.stddef cimport size_t
 from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from kio.containers.hdf5.chunking cimport Chunking
 from kio.containers.hdf5.message cimport GlobalHeap
 from kio.raw.pen cimport Pen
 
@@ -37,16 +37,6 @@ cdef struct Node:
 
 
 @final
-cdef class Chunking:
-    cdef readonly tuple shape            # of a chunk, elements
-    cdef readonly tuple codecs           # (name, client values), in the order of applying them
-    cdef readonly uint64_t count         # chunks
-    cdef uint64_t *offsets               # of each chunk, row-major; filled by the writer
-    cdef uint32_t *nbytes
-    cdef uint64_t tree                   # address of its B-tree
-
-
-@final
 cdef class Draft:
     cdef Node *nodes
     cdef size_t nnodes, cap_nodes
@@ -58,17 +48,21 @@ cdef class Draft:
     cdef dict numbers                    # path -> number; in the order of numbers
     cdef dict taken                      # number -> names of its attributes
     cdef list chunkings
+    cdef readonly object compression     # of datasets that are large enough
     cdef Pen messages                    # of attributes
     cdef GlobalHeap heap
     cdef readonly bint placed
     cdef readonly uint64_t structure_nbytes
     cdef readonly uint64_t nbytes        # of the file, as HDF5 counts it
+    cdef uint64_t placed_nbytes          # without chunks that are still to be compressed
 
     cdef uint32_t enter(self, str path, uint8_t kind) except? 0xFFFFFFFF
     cdef int annotate(self, uint32_t number, attributes) except -1
     cdef int sort(self) except -1
     cdef uint64_t place_group(self, Node *node, uint64_t at) except? 0
     cdef uint64_t place_dataset(self, Node *node, uint64_t at) except? 0
+    cdef size_t messages_nbytes(self, const Node *node) except? 0
+    cdef Chunking chunking_of(self, const Node *node)
     cdef tuple shape_of(self, const Node *node)
     cdef int put_superblock(self, Pen *p) except -1
     cdef int put_group(self, Pen *p, const Node *node) except -1

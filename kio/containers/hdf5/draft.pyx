@@ -7,6 +7,7 @@
           dataset   object header, and where it is chunked the B-tree of its chunks
     S   data, in the order in which datasets were drafted: at multiples of 64, and of 4,096
         from 1 MiB on
+        chunks of those that are compressed, end to end
 
 Every HDF5 since 1.0 reads this profile, and h5py writes no other.  All of it is in front
 and depends on names, shapes and attributes alone, so that the place of every byte is known
@@ -26,31 +27,38 @@ Dataset header                 data: 8 zeros, names      object header, O     32
 Spec: HDF5 File Format Specification 3.0, II.A, III.A.1, III.B, III.C, III.D, IV.A.1.a, IV.A.2.
 """
 
+import sys
+
 from kio import dtypes
+from kio.containers.hdf5.chunking import filters_of
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport UINT64_MAX
-from libc.stdlib cimport calloc, free, malloc, qsort, realloc
+from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcmp, memset
 
+from kio.containers.hdf5.chunking cimport SMALLEST
 from kio.containers.hdf5.message cimport (
     put_attribute,
+    filters_nbytes,
     put_fill,
+    put_filters,
     put_space,
     put_type,
     space_nbytes,
     type_nbytes,
 )
 from kio.raw cimport pen
+from kio.raw.tensor cimport Tensor
+
+cdef bint HOST_IS_BIG = sys.byteorder == "big"
 
 cdef enum:
     SUPERBLOCK_NBYTES = 96
     LEAF_K = 4               # a symbol node has room for twice as many
     INTERNAL_K = 16          # and a B-tree node
-    CHUNK_K = 32             # a B-tree node of chunks
     PER_LEAF = 2 * LEAF_K
     PER_NODE = 2 * INTERNAL_K
-    PER_CHUNK_NODE = 2 * CHUNK_K
     LEAF_NBYTES = 8 + PER_LEAF * 40
     NODE_NBYTES = 24 + PER_NODE * 8 + (PER_NODE + 1) * 8
     ALIGNED = 64             # of data: what vector loads and jax's zero-copy want
@@ -86,23 +94,12 @@ cdef uint64_t tree_nodes(uint64_t children, uint64_t per_node, uint64_t *root) n
             return nodes
 
 
-cdef class Chunking:
-    """Where the chunks of a dataset go: places are filled in as the chunks are written."""
-
-    def __init__(self, tuple shape, tuple codecs, uint64_t count):
-        self.shape, self.codecs, self.count = shape, codecs, count
-        self.offsets = <uint64_t *>calloc(count + 1, sizeof(uint64_t))
-        self.nbytes = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
-        if self.offsets == NULL or self.nbytes == NULL:
-            raise MemoryError()
-
-    def __dealloc__(self):
-        free(self.offsets)
-        free(self.nbytes)
-
-
 cdef class Draft:
     """Groups, datasets and attributes of a file, told one after the other.
+
+    Args:
+        compression: Of datasets of 16 KiB and more: ``"gzip"``, ``"zstd"``, or ``(name, level)``.
+            Where their chunks go is known only once they are compressed.
 
     Then ``place`` says where everything will be, ``runs`` where the data of each dataset
     goes, and ``structure`` gives the bytes in front of the data.  The same calls give the
@@ -116,7 +113,9 @@ cdef class Draft:
     Cost: about a microsecond a dataset.  Memory: about 300 bytes a dataset and the structure.
     """
 
-    def __cinit__(self):
+    def __cinit__(self, compression=None):
+        filters_of(compression, 1)       # raises
+        self.compression = compression
         self.names, self.chunkings, self.numbers, self.taken = [], [], {}, {}
         self.heap = GlobalHeap(SUPERBLOCK_NBYTES)
         self.enter("", GROUP)
@@ -161,7 +160,7 @@ cdef class Draft:
         if attributes:
             self.annotate(number, attributes)
 
-    def dataset(self, str path, str dtype_name, shape, attributes=None):
+    def dataset(self, str path, str dtype_name, shape, attributes=None, *, Tensor like=None):
         """Have a dataset at ``path``, and the groups that it is in.
 
         Args:
@@ -170,6 +169,8 @@ cdef class Draft:
                 opaque bytes with an attribute ``dtype``, as Keras stores bfloat16.
             shape: Elements along each axis, at most 32 axes.
             attributes: As for ``group``.
+            like: A tensor of another file, which is the value: if it is stored in chunks that
+                HDF5 can have too, they are copied undecoded.
 
         Raises:
             ValueError: if the path is none or taken, or a number is out of bounds.
@@ -204,6 +205,18 @@ cdef class Draft:
         for i in range(rank):
             self.dims[self.ndims + i] = shape[i]
         self.ndims += rank
+        chunking = None
+        if like is not None:
+            if like.shape != tuple(shape):
+                raise ValueError(f"storage of {path!r}: expected a tensor of {tuple(shape)}, found {like!r}")
+            if like.dtype_name == dtype_name and like.swapped == HOST_IS_BIG:
+                chunking = Chunking.like(like)
+        elif self.compression is not None and wide >= SMALLEST:
+            chunking = Chunking(tuple(shape), TABLE[dtype].itemsize,
+                                filters_of(self.compression, TABLE[dtype].itemsize))
+        if chunking is not None:
+            node.chunking = <int32_t>len(self.chunkings)
+            self.chunkings.append(chunking)
         if attributes:
             self.annotate(number, attributes)
         if dtype_name in MARKED and "dtype" not in self.taken.get(number, ()):
@@ -279,9 +292,13 @@ cdef class Draft:
     # ---- placing
 
     def place(self):
-        """Give everything its address; ``structure_nbytes`` and ``nbytes`` are known then."""
+        """Give everything its address; ``structure_nbytes`` and ``nbytes`` are known then.
+
+        Chunks that are still to be compressed are not counted: they come behind all others.
+        """
         cdef Node *node
         cdef Node **todo
+        cdef Chunking chunking
         cdef uint64_t at = SUPERBLOCK_NBYTES + self.heap.pen.at
         cdef size_t i, n = 0, waiting = 1
         if self.placed:
@@ -318,6 +335,12 @@ cdef class Draft:
                 node.offset = up(self.nbytes, PAGE if node.nbytes >= LARGE else ALIGNED)
                 node.offset *= PAGE if node.nbytes >= LARGE else ALIGNED
                 self.nbytes = node.offset + node.nbytes
+            elif node.chunking >= 0 and self.chunking_of(node).tensor is not None:
+                chunking = self.chunking_of(node)
+                for n in range(chunking.count):
+                    chunking.places[n].offset = self.nbytes
+                    self.nbytes += chunking.places[n].nbytes
+        self.placed_nbytes = self.nbytes
 
     cdef int sort(self) except -1:
         """Members of each group by name, as symbol tables must have them."""
@@ -356,18 +379,31 @@ cdef class Draft:
                 + tree_nodes(leaves, PER_NODE, &root) * NODE_NBYTES)
 
     cdef uint64_t place_dataset(self, Node *node, uint64_t at) except? 0:
-        return (at + 16 + 8 + space_nbytes(node.rank) + 8 + type_nbytes(node.dtype) + 16 + 32
-                + node.attributes_nbytes)
+        at += 16 + self.messages_nbytes(node)
+        return at if node.chunking < 0 else at + self.chunking_of(node).tree_nbytes
+
+    cdef size_t messages_nbytes(self, const Node *node) except? 0:
+        """Size of a dataset's messages."""
+        cdef Chunking chunking
+        cdef size_t nbytes = (8 + space_nbytes(node.rank) + 8 + type_nbytes(node.dtype) + 16
+                              + node.attributes_nbytes)
+        if node.chunking < 0:
+            return nbytes + 32
+        chunking = self.chunking_of(node)
+        return nbytes + 8 + up(15 + 4 * node.rank, 8) * 8 + filters_nbytes(chunking.filters)
+
+    cdef Chunking chunking_of(self, const Node *node):
+        return self.chunkings[node.chunking]
 
     def runs(self):
-        """``(path, offset, nbytes)`` of every dataset that has elements, in file order."""
+        """``(path, offset, nbytes)`` of every dataset stored in one run, in file order."""
         cdef Node *node
         out = []
         if not self.placed:
             raise ValueError("runs: expected a draft that is placed, found one that is not")
         for path, number in self.numbers.items():
             node = self.nodes + <size_t>number
-            if node.kind == DATASET and node.nbytes:
+            if node.kind == DATASET and node.nbytes and node.chunking < 0:
                 out.append((path, node.offset, node.nbytes))
         return out
 
@@ -480,18 +516,35 @@ cdef class Draft:
         return self.order[node.first + end - 1].name_at if end else 0
 
     cdef int put_dataset(self, Pen *p, const Node *node) except -1:
-        put_prefix(p, 4 + node.nattributes,
-                   8 + space_nbytes(node.rank) + 8 + type_nbytes(node.dtype) + 16 + 32 + node.attributes_nbytes)
+        cdef Chunking chunking
+        cdef uint64_t tree = p.at + 16 + self.messages_nbytes(node)
+        cdef size_t nbytes = up(15 + 4 * node.rank, 8) * 8
+        cdef unsigned d
+        put_prefix(p, (4 if node.chunking < 0 else 5) + node.nattributes, tree - p.at - 16)
         put_space(p, self.dims + node.dims, node.rank)
         put_type(p, node.dtype)
-        put_fill(p, False)
-        pen.put32(p, 0x08 | 24 << 16)               # a layout message
+        put_fill(p, node.chunking >= 0)
+        if node.chunking < 0:
+            pen.put32(p, 0x08 | 24 << 16)               # a layout message
+            pen.put32(p, 0)
+            pen.put16(p, 3 | 1 << 8)                    # version 3, contiguous
+            pen.put64(p, node.offset)
+            pen.put64(p, node.nbytes)
+            pen.room(p, 6)
+            return pen.put(p, self.messages.base + node.attributes, node.attributes_nbytes)
+        chunking = self.chunking_of(node)
+        put_filters(p, chunking.filters)
+        pen.put32(p, 0x08 | <uint32_t>nbytes << 16)
         pen.put32(p, 0)
-        pen.put16(p, 3 | 1 << 8)                    # version 3, contiguous
-        pen.put64(p, node.offset)
-        pen.put64(p, node.nbytes)
-        pen.room(p, 6)
-        return pen.put(p, self.messages.base + node.attributes, node.attributes_nbytes)
+        pen.put16(p, 3 | 2 << 8)                        # version 3, chunked
+        pen.put8(p, node.rank + 1)
+        pen.put64(p, tree + chunking.root)
+        for d in range(node.rank):
+            pen.put32(p, <uint32_t>chunking.chunk[d])
+        pen.put32(p, chunking.itemsize)
+        pen.room(p, nbytes - 15 - 4 * node.rank)
+        pen.put(p, self.messages.base + node.attributes, node.attributes_nbytes)
+        return chunking.put_tree(p)
 
 
 cdef inline uint64_t heap_of(const Node *node) noexcept:

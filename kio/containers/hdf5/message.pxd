@@ -28,5 +28,6 @@ cdef int put_space(Pen *p, const uint64_t *dims, unsigned rank) except -1
 cdef int put_type(Pen *p, int8_t dtype) except -1
 cdef int put_fill(Pen *p, bint chunked) except -1
 cdef int put_filters(Pen *p, tuple codecs) except -1
+cdef size_t filters_nbytes(tuple codecs) except? 0
 cdef size_t space_nbytes(unsigned rank) noexcept
 cdef size_t type_nbytes(int8_t dtype) noexcept

@@ -290,7 +290,7 @@ cdef int put_fill(Pen *p, bint chunked) except -1:
     return pen.put(p, b"\2\3\2\1\0\0\0\0" if chunked else b"\2\2\2\1\0\0\0\0", 8)
 
 
-# Codec -> identification, name (padded to 8), client values by parameter and level.
+# Codec -> identification and name, padded to 8.
 cdef dict FILTERS_OF = {
     "shuffle": (2, b"shuffle\0"),
     "deflate": (1, b"deflate\0"),
@@ -300,11 +300,18 @@ cdef dict FILTERS_OF = {
 }
 
 
+cdef size_t filters_nbytes(tuple codecs) except? 0:
+    """Size of the message of a filter pipeline, with its prefix."""
+    cdef size_t nbytes = 16
+    for name, values in codecs:
+        nbytes += 8 + len(FILTERS_OF[name][1]) + 4 * (len(values) + (len(values) & 1))
+    return nbytes
+
+
 cdef int put_filters(Pen *p, tuple codecs) except -1:
     """A filter pipeline; codecs are ``(name, client values)`` in the order of applying them."""
-    cdef size_t start = p.at
     cdef bytes called
-    _head(p, FILTERS, 0, CONSTANT)
+    _head(p, FILTERS, filters_nbytes(codecs) - 8, CONSTANT)
     pen.put8(p, 1)
     pen.put8(p, len(codecs))
     pen.room(p, 6)
@@ -319,4 +326,4 @@ cdef int put_filters(Pen *p, tuple codecs) except -1:
             pen.put32(p, value)
         if len(values) & 1:
             pen.put32(p, 0)
-    return _end(p, start)
+    return 0
