@@ -287,7 +287,7 @@ def test_several_steps_an_execution(tmp_path: Path) -> None:
         fit(made(steps_per_execution=2), BackupAndRestore(tmp_path / "b", save_freq=4), Kill(1, 3))
     background.wait()
     with pytest.raises(MatchError, match="steps_per_execution"):
-        fit(made(seed=99, steps_per_execution=3), BackupAndRestore(tmp_path / "b", save_freq=4))
+        fit(made(seed=99, steps_per_execution=4), BackupAndRestore(tmp_path / "b", save_freq=4))
     second = made(seed=99, steps_per_execution=2)
     fit(second, BackupAndRestore(tmp_path / "b", save_freq=4))
     assert same(values(whole), values(second))
