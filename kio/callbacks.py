@@ -20,7 +20,7 @@ from keras.src.utils import io_utils
 
 from kio import api, writing
 from kio.errors import FormatError, MatchError, UnknownFormatError, UnsupportedError
-from kio.models import load, save, training_state
+from kio.models import load, rng, save, training_state
 from kio.models.training_state import TrainingState
 from kio.raw.sink import Sink
 from kio.reports import SaveResult
@@ -178,12 +178,17 @@ class _Skip:
     Args:
         model: The model, whose function it takes the place of.
         executions: Calls of the function that are to have no effect.
-        logs: What they return.
+        begin: Called in the first of them with the data of a batch, or None where Keras
+            hands them over otherwise; gives what all of them return as logs.
+        end: Called at the end of the last.
     """
 
-    def __init__(self, model: Any, executions: int, logs: dict[str, Any]) -> None:
+    def __init__(
+        self, model: Any, executions: int, begin: Callable[[Any], dict[str, Any]], end: Callable[[], object]
+    ) -> None:
         self._model, self._function = model, model.train_function
-        self._left, self._logs = executions, logs
+        self._left, self._begin, self._end = executions, begin, end
+        self._logs: dict[str, Any] | None = None
         self._iterator: Any = None
         self._jax = keras.backend.backend() == "jax"
         model.train_function = self
@@ -201,14 +206,18 @@ class _Skip:
         if self._left == 0 or (pulls and self._iterator is not data):
             self.remove()  # another epoch, or another call of fit
             return self._function(*given)
-        self._left -= 1
-        if self._left == 0:
-            self.remove()
+        batch = None
         if pulls:
-            next(data)
+            batch = next(data)
             with contextlib.suppress(StopIteration):
                 for _ in range(_steps_per_execution(self._model) - 1):
                     next(data)
+        if self._logs is None:
+            self._logs = self._begin(batch)
+        self._left -= 1
+        if self._left == 0:
+            self.remove()
+            self._end()
         return (self._logs, given[0]) if self._jax else self._logs
 
 
@@ -220,12 +229,12 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
     """``keras.callbacks.BackupAndRestore`` that goes on exactly where training stood.
 
     Backups are made in the background.  Weights, optimizer, epoch, batch, the states of seed
-    generators and those of metrics are in one file that is replaced as a whole.  A run that
-    was stopped and resumed ends with the same weights, bit for bit, as one that was not,
-    if the data come in the same order (``shuffle=False``, or an order of your own) and
-    the backend computes the same twice, as it does on CPUs.  Of the epoch that is resumed, the
-    batches that were trained on are taken from the data and not used; other callbacks see
-    them go by.
+    generators (of Python, NumPy and torch, too) and those of metrics are in one file that is
+    replaced as a whole.  A run that was stopped and resumed ends with the same weights, bit
+    for bit, as one that was not, if the data come in the same order and the backend computes
+    the same twice, as it does on CPUs.  Arrays that Keras shuffles do, except on TensorFlow:
+    there, use ``shuffle=False``.  Of the epoch that is resumed, the batches that were trained
+    on are taken from the data and not used; other callbacks see them go by.
 
     Backups that Keras made are restored as Keras restores them.
 
@@ -255,6 +264,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
         self._saves = _Saves()
         self._executions = self._to_skip = 0  # calls of the train function in this epoch
         self._state: TrainingState | None = None
+        self._epoch_rng: rng.Rng | None = None
         self._skip: _Skip | None = None
 
     # ---- restore
@@ -307,13 +317,48 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
         self._executions = self._to_skip = 0
         self._forget_skip()
         state, self._state = self._state, None
-        if state is None or state.epoch != epoch or not state.batch:
+        if state is not None and state.epoch == epoch:
+            self._resume(state)
+        self._epoch_rng = rng.capture()
+
+    def _resume(self, state: TrainingState) -> None:
+        now = state.epoch_rng if state.batch else state.rng
+        if now is not None:
+            rng.apply(now)
+        if not state.batch:
             return
         # Keras has just reset the metrics for the epoch, which is half done.
         model = self.model
-        training_state.restore("metrics", training_state.metrics_of(model), state.metrics)
+        logs: dict[str, Any] | None = None
+        if training_state.fits(model.metrics_variables, state.metrics) or keras.backend.backend() == "jax":
+            logs = self._restore_metrics(state, None)
+
+        def begin(batch: Any) -> dict[str, Any]:
+            return logs if logs is not None else self._restore_metrics(state, batch)
+
+        def end() -> None:
+            if state.rng is not None:
+                rng.apply(state.rng)
+
         self._to_skip = state.batch // _steps_per_execution(model)
-        self._skip = _Skip(model, self._to_skip, dict(model.get_metrics_result()))
+        self._skip = _Skip(model, self._to_skip, begin, end)
+
+    def _restore_metrics(self, state: TrainingState, batch: Any) -> dict[str, Any]:
+        """Restore them, and give what they say.
+
+        Args:
+            batch: Data for metrics that have no variables before they have seen some, as on
+                TensorFlow.
+        """
+        model = self._model
+        if batch is not None and not training_state.fits(model.metrics_variables, state.metrics):
+            with contextlib.suppress(Exception):  # then there is a warning
+                model._symbolic_build(data_batch=batch)
+        training_state.restore("metrics", training_state.metrics_of(model), state.metrics)
+        try:
+            return dict(model.get_metrics_result())
+        except ValueError:  # of metrics that were not built
+            return {}
 
     def _forget_skip(self) -> None:
         if self._skip is not None:
@@ -352,7 +397,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
         model = self.model
         batch = self._executions * _steps_per_execution(model)
         made = save.contents(model)
-        training_state.add(made, model, self._current_epoch, batch)
+        training_state.add(made, model, self._current_epoch, batch, self._epoch_rng if batch else None)
         os.makedirs(self.backup_dir, exist_ok=True)
         self._saves.finish()
         if self.double_checkpoint:

@@ -19,7 +19,7 @@ if keras.backend.backend() == "numpy":
 import kio  # noqa: E402
 from kio import background  # noqa: E402
 from kio.callbacks import BackupAndRestore, ModelCheckpoint  # noqa: E402
-from kio.errors import MatchError  # noqa: E402
+from kio.errors import CorruptError, MatchError  # noqa: E402
 from kio.raw import transfer_out  # noqa: E402
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
@@ -50,8 +50,8 @@ def made(seed: int = 1, steps_per_execution: int = 1) -> Any:
     return model
 
 
-def fit(model: Any, *callbacks: Any, epochs: int = 4, **given: Any) -> Any:
-    return model.fit(X, Y, batch_size=8, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks), **given)
+def fit(model: Any, *callbacks: Any, epochs: int = 4, shuffle: bool = False) -> Any:
+    return model.fit(X, Y, batch_size=8, epochs=epochs, shuffle=shuffle, verbose=0, callbacks=list(callbacks))
 
 
 def values(model: Any) -> list[Any]:
@@ -273,9 +273,35 @@ def test_resumed_run_is_exact(tmp_path: Path, freq: Any, kill: tuple[int, int | 
     for key in history:
         assert again[key] == history[key][-len(again[key]) :]
     # Nothing of it is left for another run.
-    fit(whole, epochs=1)
-    fit(second, epochs=1)
+    for model in (whole, second):
+        keras.utils.set_random_seed(3)
+        assert fit(model, epochs=2).epoch == [0, 1]
     assert same(values(whole), values(second))
+
+
+@pytest.mark.parametrize("kill", [(2, None), (2, 4)])
+def test_shuffled_data_are_shuffled_alike(tmp_path: Path, kill: tuple[int, int | None]) -> None:
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("TensorFlow's own generator cannot be asked for its state")
+    freq: Any = "epoch" if kill[1] is None else 2
+    whole = made()
+    fit(whole, shuffle=True)
+    with pytest.raises(Killed):
+        fit(made(), BackupAndRestore(tmp_path / "b", save_freq=freq), Kill(*kill), shuffle=True)
+    background.wait()
+    second = made(seed=99)
+    fit(second, BackupAndRestore(tmp_path / "b", save_freq=freq), shuffle=True)
+    assert same(values(whole), values(second))
+
+
+def test_damaged_random_numbers_are_refused() -> None:
+    from kio.models import rng
+
+    good = rng.encode(rng.capture())
+    rng.apply(rng.decode(good))
+    for text in (b"", b"[]", b'{"python": [3, [1], null], "numpy": null}', b'{"python": 1}'):
+        with pytest.raises(CorruptError, match="random numbers"):
+            rng.apply(rng.decode(good | {"host": np.frombuffer(text, np.uint8)}))
 
 
 def test_several_steps_an_execution(tmp_path: Path) -> None:

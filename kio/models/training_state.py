@@ -4,6 +4,8 @@
     training_state/batch       int64: batches done in the epoch after those
     training_state/seeds/0 …   states of the model's seed generators, and all else that is no weight
     training_state/metrics/0 … states of its metrics, in the order of ``metrics_variables``
+    training_state/rng/…       other random numbers (``rng``) now
+    training_state/epoch_rng/… and when the epoch began, which is when data are shuffled
 
 They lie in the file of the weights, which is replaced as a whole: no epoch without its
 weights.  Keras reads such a file as it reads any other, and ignores them.
@@ -22,7 +24,8 @@ import numpy.typing as npt
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, Value
 from kio.errors import CorruptError
-from kio.models import variables
+from kio.models import rng, variables
+from kio.models.rng import Rng
 from kio.models.values import values
 
 Array = npt.NDArray[Any]
@@ -38,12 +41,15 @@ class TrainingState:
         epoch: Epochs done, and so the index of the one to go on with.
         batch: Batches done in that epoch.
         seeds, metrics: Values of ``seeds_of`` and ``metrics_of`` a model.
+        rng, epoch_rng: Other random numbers, now and when the epoch began.
     """
 
     epoch: int
     batch: int
     seeds: list[Array] = field(default_factory=list)
     metrics: list[Array] = field(default_factory=list)
+    rng: Rng | None = None
+    epoch_rng: Rng | None = None
 
 
 def seeds_of(model: Any) -> list[Any]:
@@ -57,13 +63,13 @@ def metrics_of(model: Any) -> list[Any]:
     return list(model.metrics_variables)
 
 
-def add(contents: Contents, model: Any, epoch: int, batch: int) -> None:
+def add(contents: Contents, model: Any, epoch: int, batch: int, epoch_rng: Rng | None = None) -> None:
     """Let the contents of a save of the weights say where training stands.
 
     Args:
         contents: Of the model; extended.
         model: The live model.
-        epoch, batch: As in ``TrainingState``.
+        epoch, batch, epoch_rng: As in ``TrainingState``.
     """
     for name, number in (("epoch", epoch), ("batch", batch)):
         contents.tensors[f"{GROUP}/{name}"] = Value("int64", (), np.array(number, "<i8"), lasting=True)
@@ -71,6 +77,9 @@ def add(contents: Contents, model: Any, epoch: int, batch: int) -> None:
         targets = [v for v in targets if not variables.is_deferred(v)]
         for i, value in enumerate(values(targets)):
             contents.tensors[f"{GROUP}/{kind}/{i}"] = value
+    for kind, states in (("rng", rng.capture()), ("epoch_rng", epoch_rng)):
+        for name, array in (rng.encode(states) if states is not None else {}).items():
+            contents.tensors[f"{GROUP}/{kind}/{name}"] = Value("uint8", array.shape, array, lasting=True)
 
 
 def read(checkpoint: Checkpoint) -> TrainingState | None:
@@ -94,7 +103,15 @@ def read(checkpoint: Checkpoint) -> TrainingState | None:
                 tensor=f"{GROUP}/{name}",
             )
         numbers.append(int(array))
-    return TrainingState(numbers[0], numbers[1], _list(arrays, "seeds"), _list(arrays, "metrics"))
+    state = TrainingState(numbers[0], numbers[1], _list(arrays, "seeds"), _list(arrays, "metrics"))
+    state.rng, state.epoch_rng = _rng(arrays, "rng"), _rng(arrays, "epoch_rng")
+    return state
+
+
+def _rng(arrays: dict[str, Array], kind: str) -> Rng | None:
+    prefix = f"{GROUP}/{kind}/"
+    found = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return rng.decode(found) if found else None
 
 
 def _list(arrays: dict[str, Array], kind: str) -> list[Array]:
@@ -104,14 +121,17 @@ def _list(arrays: dict[str, Array], kind: str) -> list[Array]:
     return found
 
 
+def fits(targets: Iterable[Any], arrays: list[Array]) -> bool:
+    """Whether these are the variables whose values were saved."""
+    return [variables.shape_of(v) for v in targets] == [array.shape for array in arrays]
+
+
 def restore(what: str, targets: Iterable[Any], arrays: list[Array]) -> None:
     """Give variables their values back; where they are other ones, say so and leave them."""
     targets = [v for v in targets if not variables.is_deferred(v)]
-    expected = [variables.shape_of(v) for v in targets]
-    stored = [array.shape for array in arrays]
-    if expected != stored:
+    if not fits(targets, arrays):
         warnings.warn(
-            f"{what}: expected the {len(stored)} that were saved, found {len(expected)} that do not fit them; they "
+            f"{what}: expected the {len(arrays)} that were saved, found {len(targets)} that do not fit them; they "
             "are left as they are, and training will not go on exactly as it was",
             stacklevel=3,
         )
