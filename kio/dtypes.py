@@ -83,7 +83,11 @@ def name_of(dtype: Any) -> str:
     Raises:
         KeyError: if kio has no such dtype.
     """
-    dtype = np.dtype(dtype)
+    return _name_of(np.dtype(dtype))
+
+
+@cache  # NumPy works a dtype's name out anew each time
+def _name_of(dtype: np.dtype[Any]) -> str:
     if dtype.kind == "V" and dtype.names is None and dtype.name.startswith("void"):
         name = f"opaque{dtype.itemsize}"
     else:

@@ -308,6 +308,7 @@ def split(contents: Contents, nbytes_max: float, together: bool = False) -> list
                 raise MatchError(
                     f"max_shard_size: expected room for {'all variables of ' + group if together else name}, "
                     f"{max(nbytes, whole if together else 0):.0f} bytes, found {nbytes_max:.0f}"
+                    + ("; Keras before 3.15 cannot read an object from two shards" if together else "")
                 )
             if shards[-1].nbytes + nbytes > nbytes_max:
                 shards.append(Shard())

@@ -49,6 +49,11 @@ class Era:
         return self.version is None or self.version.startswith(("0.", "1."))
 
     @property
+    def sorts(self) -> bool:
+        """Whether optimizers went through the weights by name: until 2.0.5."""
+        return self.keras1 or self.version in ("2.0.0", "2.0.1", "2.0.2", "2.0.3", "2.0.4", "2.0.5")
+
+    @property
     def theano(self) -> bool:
         return self.backend == "theano"
 

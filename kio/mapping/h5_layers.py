@@ -16,6 +16,7 @@ from typing import Any
 
 from kio.errors import MatchError, shown
 from kio.mapping.evidence import is_automatic
+from kio.mapping.h5_optimizer import Origin, match_optimizer
 from kio.mapping.h5_order import Laid, lay, numbered
 from kio.mapping.h5_stored import StoredLayer, StoredLayers
 from kio.mapping.plan import Mismatch, Plan, Skipped
@@ -43,6 +44,7 @@ def match(
     exclude: Patterns = None,
     rename: Rename = None,
     by_name: bool = False,
+    whole: bool = False,
 ) -> Plan:
     """Decide which stored weight goes to which variable.
 
@@ -53,6 +55,7 @@ def match(
         rename: Function, or mapping, from the name of a layer of the model to its name in
             the file; layers are then paired by name.
         by_name: Fill layers that the file has under their name, leave the others alone.
+        whole: Restore the optimizer, too; without, it is left alone as Keras leaves it.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
@@ -62,9 +65,19 @@ def match(
 
     Cost: a few µs a variable; no I/O but attributes.
     """
-    return _Match(StoredLayers(checkpoint), _stack(tree), chooser(include, exclude), renamer(rename), by_name).plan(
-        checkpoint
-    )
+    found = _Match(StoredLayers(checkpoint), _stack(tree), chooser(include, exclude), renamer(rename), by_name)
+    return found.plan(checkpoint, _optimizers(tree) if whole else [])
+
+
+def _optimizers(tree: Tree) -> list[Node]:
+    """The optimizer of a model, and the one inside it."""
+    found: list[Node] = []
+    node: Node | None = tree.root
+    while node is not None:
+        inner = [child for _, child in node.entries if isinstance(child, Node) and child.kind == "Optimizer"]
+        node = inner[0] if inner and inner[0] not in found else None
+        found += [node] if node is not None else []
+    return found
 
 
 def _stack(tree: Tree) -> Stack:
@@ -89,13 +102,15 @@ class _Match:
         self.stored, self.stack, self.choose, self.renamed, self.by_name = stored, stack, choose, renamed, by_name
         self.made = Plan(rule=self.rule())
         self.taken: set[str] = set()
+        self.origins: list[Origin] = []
+        self.seen = 0
 
     def rule(self) -> str:
         era = self.stored.era
         writer = f"Keras {era.version}" if era.version else "Keras 0.x" if self.stored.counted else "Keras 1 or before"
         return f"legacy HDF5 of {writer}" + (f" on {era.backend}" if era.backend else "")
 
-    def plan(self, checkpoint: Any) -> Plan:
+    def plan(self, checkpoint: Any, optimizers: Sequence[Node]) -> Plan:
         made, stored = self.made, self.stored
         made.source = str(getattr(checkpoint, "name", ""))
         skipped = {id(self.stack.layers[i][0]) for i in self.stack.skipped}
@@ -115,7 +130,9 @@ class _Match:
         done = self.taken | set(stored.states)
         optimizer = [t.name for t in stored.optimizer.tensors] if stored.optimizer else []
         made.unexpected = [name for name in checkpoint if name not in done and name not in optimizer]
-        if optimizer:
+        if stored.optimizer is not None and optimizers:
+            match_optimizer(stored.optimizer, optimizers, self.origins, stored.era.sorts, made)
+        elif optimizer:
             made.notes.append(f"{len(optimizer)} tensors of an optimizer are left alone.")
         if stored.states:
             made.notes.append(f"{len(stored.states)} states of random layers are left alone.")
@@ -195,6 +212,7 @@ class _Match:
                 why = laid.why if leaf.path in laid.why else f"layer {what}: {laid.why}"
                 made.mismatched.append(Mismatch(leaf.path, first, why, leaf))
             return
+        self.trace(laid, layer)
         left = {id(part.node) for part in parts if part.node.skip}
         for tensor, leaf in laid.pairs:
             if id(leaf.node) not in left and self.chosen(leaf, tensor):
@@ -203,6 +221,18 @@ class _Match:
             c for c in laid.converted if id(c.leaf.node) not in left and self.chosen(c.leaf, c.tensors[0])
         ]
         made.finishing += [part.finish for part in parts if part.finish is not None and id(part.node) not in left]
+
+    def trace(self, laid: Laid, layer: StoredLayer) -> None:
+        """Note where each variable comes from: an optimizer's state is named after it."""
+        place = {id(t): (name, i) for i, (t, name) in enumerate(zip(layer.tensors, layer.names, strict=True))}
+        start = self.seen
+        self.seen += len(layer.tensors)
+        rows = [([t], leaf, None, "") for t, leaf in laid.pairs]
+        rows += [(c.tensors, c.leaf, c.make, c.what) for c in laid.converted]  # type: ignore[misc]
+        for tensors, leaf, make, what in rows:
+            stored = tuple(place[id(t)][0].partition(":")[0] for t in tensors)
+            shapes = tuple(t.shape for t in tensors)
+            self.origins.append(Origin(leaf, stored, shapes, make, what, start + place[id(tensors[0])][1]))
 
     def chosen(self, leaf: Leaf, tensor: Tensor | None = None) -> bool:
         if self.choose is None:

@@ -172,6 +172,8 @@ class Reading:
                     return self.fail(i, path, False)
                 self.used += len(group or ())
             elif group is not None:
+                if self.without_rate(node, group):
+                    leaves, expects = self.kept[i], len(group)
                 if len(group) != expects and expects is not None:
                     return self.fail(i, path, True)
                 if leaves and not self.fit(i, leaves, group):
@@ -214,12 +216,29 @@ class Reading:
             self.excluded.add(path)
         return leaves, None
 
+    def without_rate(self, node: Node, group: dict[str, str]) -> bool:
+        """Whether an optimizer was stored by tf.keras, which kept the learning rate in the configuration."""
+        shifted = self.shifted(node, group)
+        if not shifted:
+            return False
+        chosen = self.kept.get(node.index, node.leaves)
+        self.kept[node.index] = [leaf for leaf in chosen if leaf in shifted]
+        return True
+
+    def shifted(self, node: Node, group: dict[str, str]) -> dict[Leaf, str]:
+        """Keys of an optimizer's variables where the learning rate has none; empty where it has one."""
+        if node.kind != "Optimizer" or self.rule.since >= (3,) or len(group) != len(node.leaves) - 1:
+            return {}
+        others = [leaf for leaf in node.leaves if leaf.name != "learning_rate" or leaf.shape]
+        return {leaf: str(n) for n, leaf in enumerate(others)} if len(others) == len(group) else {}
+
     def fit(self, i: int, leaves: list[Leaf], group: dict[str, str]) -> bool:
         tensors = []
         named = self.rule.keys == "name"
         get = self.stored.tensors.__getitem__
+        shifted = self.shifted(self.tree.nodes[i], group)
         for leaf in leaves:
-            name = group.get(leaf.name if named else leaf.key)
+            name = group.get(leaf.name if named else shifted.get(leaf, leaf.key))
             if name is None:
                 return False
             tensor = get(name)

@@ -14,6 +14,7 @@ import contextlib
 import copy
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ def model_from_config(
     safe_mode: bool = True,
     *,
     era: Era | None = None,
+    training: str | bytes | None = None,
     limits: Limits = DEFAULT,
 ) -> Any:
     """Build the model that a configuration describes, of whatever Keras.
@@ -53,6 +55,7 @@ def model_from_config(
         compile: Whether to compile the model if the configuration says how.
         safe_mode: Refuse configurations that execute code.
         era: Who wrote it; None takes what the configuration itself says.
+        training: What it was compiled with, where that is kept apart (legacy HDF5).
         limits: Caps on size, depth and number of nodes.
 
     Returns:
@@ -69,9 +72,13 @@ def model_from_config(
     ambient = serialization_lib.in_safe_mode()
     safe = safe_mode if ambient is None else bool(ambient)
     resolver = Resolver(custom_objects)
-    tree = upgraded(tree, resolver, era, limits).config
+    compiled = parse_config(training, limits) if training is not None and compile else None
+    done = upgraded(tree, resolver, era, limits, compiled)
+    tree = done.config
     if not compile:
         tree["compile_config"] = None
+    elif done.uncompiled:
+        warnings.warn(f"The model is not compiled: {done.uncompiled}", stacklevel=5)
     if safe:
         check(tree, resolver, limits)
     try:
@@ -92,7 +99,13 @@ def model_from_config(
         ) from error
 
 
-def upgraded(tree: dict[str, Any], resolver: Resolver, era: Era | None, limits: Limits = DEFAULT) -> Upgraded:
+def upgraded(
+    tree: dict[str, Any],
+    resolver: Resolver,
+    era: Era | None,
+    limits: Limits = DEFAULT,
+    training: dict[str, Any] | None = None,
+) -> Upgraded:
     """A parsed configuration in the grammar of the installed Keras.
 
     Raises:
@@ -101,7 +114,7 @@ def upgraded(tree: dict[str, Any], resolver: Resolver, era: Era | None, limits: 
         LimitError: if it is too deep.
     """
     try:
-        return upgrade(tree, era, lambda name: resolver.custom(name) is not None)
+        return upgrade(tree, era, lambda name: resolver.custom(name) is not None, training)
     except RecursionError:
         raise LimitError(
             f"model config: expected at most {limits.config_depth} levels, found far more",

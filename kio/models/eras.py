@@ -1,19 +1,43 @@
-"""Versions of Keras as targets of a save: ``compat=``."""
+"""Versions of Keras as targets of a save: ``compat=``.
+
+What an older version reads is the newest configuration less what it does not know.  A key
+is dropped where it holds the value that changes nothing; where it says something that the
+older version cannot do, the save is refused.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kio.errors import UnsupportedError
+from kio.errors import UnsupportedError, shown
+from kio.models.eras_table import ACTIVATION_SINCE, ARGUMENTS_OF, CLASS_SINCE
 
 # The last release of each minor version: what metadata.json says of a file for that version.
 RELEASES = (
     "3.0.5", "3.1.1", "3.2.1", "3.3.3", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.8.0", "3.9.2", "3.10.0", "3.11.3",
     "3.12.0", "3.13.2", "3.14.1", "3.15.1",
 )  # fmt: skip
-_VERSION = re.compile(r"(3)\.(\d{1,3})(?:\.(\d{1,3}))?")
+_VERSION = re.compile(r"3\.(\d{1,3})(?:\.(\d{1,3}))?")
+
+# Since when the variables of a quantized layer are what they are now.
+_QUANTIZED = {
+    "int8": (3, 4),
+    "float8": (3, 4),
+    "int4": (3, 14),  # packed along another axis before
+    "gptq": (3, 13),
+    "awq": (3, 14),
+}
+# Initializers that had another name, and until when.
+_RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
+# What graphs of operations hold, and since when it can be read.
+_PARTS = {"__ellipsis__": (3, 3, 3), "GetItem": (3, 3, 3)}
+# The first version that reads: a policy that is more than a name, a model with one input that
+# is no list of one, an initializer whose seed is an object, a mean that is one number, an
+# operation with a name.
+_POLICIES, _STRUCTURES, _SEEDS, _SCALARS, _NAMES = (3, 4), (3, 4), (3, 6), (3, 10), (3, 11)
 
 
 def installed() -> tuple[int, ...]:
@@ -35,17 +59,16 @@ def version_of(compat: str | None) -> tuple[int, ...]:
     match = _VERSION.fullmatch(str(compat))
     if match is None:
         raise UnsupportedError(f"compat: expected a Keras version like '3.4', found {compat!r}")
-    minor = int(match[2])
-    if match[3] is not None:
-        version: tuple[int, ...] = (3, minor, int(match[3]))
+    minor = int(match[1])
+    version: tuple[int, ...]
+    if match[2] is not None:
+        version = (3, minor, int(match[2]))
     elif (3, minor) == now[:2]:
         version = now
     else:
         version = (3, minor, int(RELEASES[minor].rsplit(".", 1)[1]) if minor < len(RELEASES) else 0)
     if version > now:
-        raise UnsupportedError(
-            f"compat: expected at most the installed Keras {'.'.join(map(str, now))}, found {compat!r}"
-        )
+        raise UnsupportedError(f"compat: expected at most the installed Keras {_text(now)}, found {compat!r}")
     return version
 
 
@@ -55,13 +78,128 @@ def release(version: tuple[int, ...]) -> str:
         import keras
 
         return str(keras.__version__)
+    return _text(version)
+
+
+def _text(version: Iterable[int]) -> str:
     return ".".join(map(str, version))
 
 
-def downgraded(tree: Any, version: tuple[int, ...]) -> Any:
-    """A configuration as that version reads it."""
-    return tree
+def downgraded(tree: Any, version: tuple[int, ...], kin: Mapping[str, Sequence[str]]) -> Any:
+    """A configuration as that version reads it.
+
+    Args:
+        tree: What Keras serialised.
+        version: The target.
+        kin: Names of the Keras classes that each of the user's classes comes from.
+
+    Raises:
+        UnsupportedError: for a class, a function or a setting that the version does not have.
+    """
+    if version >= installed():
+        return tree
+    # As a reader will see it: lists for tuples.
+    return _Downgrade(version, kin).of(json.loads(json.dumps(tree)))
+
+
+class _Downgrade:
+    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]]) -> None:
+        self.version, self.kin = version, kin
+
+    def of(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.of(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        name, config = value.get("class_name"), value.get("config")
+        if isinstance(name, str) and isinstance(config, dict):
+            module = str(value.get("module") or "")
+            ours = module.split(".")[0] == "keras"
+            if ours and name == "DTypePolicy" and self.version < _POLICIES:
+                return config.get("name")
+            if ours or name in _PARTS:
+                self.check_class(name)
+            for each in (name,) if ours else self.kin.get(name, ()):
+                config = self.without(each, config)
+            if module == "keras.initializers" and name in _RENAMED and self.version < _RENAMED[name][1]:
+                value = {**value, "class_name": _RENAMED[name][0]}
+            value = {**value, "config": self.in_old_form(name, module, config, value.get("build_config"))}
+        for key, item in value.items():
+            since = ACTIVATION_SINCE.get(item) if isinstance(item, str) and key.endswith("activation") else None
+            if since is not None and self.version < since:
+                raise self.refusal(f"activation {item}", since)
+        return {key: self.of(item) for key, item in value.items()}
+
+    def check_class(self, name: str) -> None:
+        since = CLASS_SINCE.get(name) or _PARTS.get(name)
+        if since is not None and self.version < since:
+            raise self.refusal(f"class {name}", since)
+
+    def without(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
+        """A class's configuration less the arguments that the version does not know."""
+        for key, neutral, since in ARGUMENTS_OF.get(name, ()):
+            if key not in config or self.version >= since:
+                continue
+            # Some constructors store False where None was meant.
+            if config[key] != neutral and not (neutral is None and config[key] is False):
+                raise self.refusal(f"{name}({key}={shown(config[key])})", since)
+            config = {k: v for k, v in config.items() if k != key}
+        return config
+
+    def in_old_form(self, name: str, module: str, config: dict[str, Any], build: Any) -> dict[str, Any]:
+        """The same said as the version says it."""
+        config = dict(config)
+        if self.version < _STRUCTURES and {"layers", "input_layers", "output_layers"} <= config.keys():
+            for key in ("input_layers", "output_layers"):
+                if config[key] and isinstance(config[key], list) and isinstance(config[key][0], str):
+                    config[key] = [config[key]]
+        if self.version < _NAMES and module.startswith("keras.src.ops."):
+            config.pop("name", None)
+        if self.version < _SEEDS and module == "keras.initializers" and isinstance(config.get("seed"), dict):
+            raise self.refusal(f"a seed of {name} that is an object", _SEEDS)
+        if self.version < _SCALARS and module == "keras.layers" and name == "Normalization":
+            for key in ("mean", "variance"):
+                config[key] = _spread(config.get(key), config.get("axis"), build)
+        return config
+
+    def refusal(self, what: str, since: Sequence[int]) -> UnsupportedError:
+        return UnsupportedError(
+            f"compat: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and later"
+        )
+
+
+def _spread(value: Any, axis: Any, build: Any) -> Any:
+    """One number for all as one number each; anything else as it is."""
+    shape = build.get("input_shape") if isinstance(build, dict) else None
+    if not isinstance(value, (int, float)) or not isinstance(shape, list) or axis is None:
+        return value
+    count = 1
+    for each in axis if isinstance(axis, list) else [axis]:
+        count *= shape[each] or 1
+    return [value] * count
+
+
+def kin_of(objects: Iterable[Any]) -> dict[str, list[str]]:
+    """Names of the Keras classes that the user's own classes come from, nearest first."""
+    found: dict[str, list[str]] = {}
+    for obj in objects:
+        cls = type(obj)
+        if not cls.__module__.startswith("keras.src."):
+            found[cls.__name__] = [base.__name__ for base in cls.__mro__ if base.__module__.startswith("keras.src.")]
+    return found
 
 
 def check_layers(stored: Sequence[Any], version: tuple[int, ...]) -> None:
-    """Refuse layers whose variables that version keeps in another form."""
+    """Refuse layers whose variables that version keeps in another form.
+
+    Raises:
+        UnsupportedError: naming layer and mode.
+    """
+    for one in stored:
+        mode = getattr(one.node.handle, "quantization_mode", None)
+        since = _QUANTIZED.get(str(mode)) if mode is not None else None
+        if since is not None and version < since <= installed():
+            raise UnsupportedError(
+                f"compat: expected what Keras {_text(version)} has, found {one.node.name or one.node.cls} quantized "
+                f"as {mode}, stored like this since {_text(since)}"
+            )

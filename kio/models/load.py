@@ -46,6 +46,7 @@ def plan(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Rename = None,
+    whole: bool = False,
 ) -> Plan:
     """What ``load_weights`` would load, and from where; nothing is read, nothing refused.
 
@@ -54,6 +55,7 @@ def plan(
         checkpoint: An opened checkpoint.
         skip_mismatch: Accepted for symmetry; the plan lists misfits either way.
         by_name, objects_to_skip, include, exclude, rename: As in ``kio.load_weights``.
+        whole: The model was made for this file: what ``load_weights`` leaves alone counts, too.
     """
     from kio.models import keras3
 
@@ -70,6 +72,7 @@ def plan(
         exclude=_patterns(exclude),
         rename=rename,
         by_name=by_name,
+        **({"whole": True} if whole and checkpoint.layout == "h5_layers" else {}),
     )
     return made
 
@@ -121,6 +124,7 @@ def load_weights(
         include=include,
         exclude=exclude,
         rename=rename,
+        whole=fresh,
     )
     made.check(SKIP_MISMATCH if skip_mismatch else KERAS)
     Mover(made, verify, threads, fresh=fresh, lenient=skip_mismatch).run()
@@ -169,6 +173,7 @@ def load_model(
     return loader.load_model(
         checkpoint.config,
         fill,
+        training=checkpoint.metadata.get("training_config"),
         custom_objects=custom_objects,
         compile=compile,
         safe_mode=safe_mode,

@@ -23,6 +23,7 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
     era: Era | None = None,
+    training: str | None = None,
     nbytes_stored: int | None = None,
     limits: Limits = DEFAULT,
 ) -> Any:
@@ -34,6 +35,7 @@ def load_model(
             variables through ``backends``, or raises before it has given any.
         custom_objects, compile, safe_mode: As in ``keras.saving.load_model``.
         era: Who wrote the configuration, as far as the file says it elsewhere.
+        training: Text of the ``training_config`` that legacy HDF5 keeps beside the configuration.
         nbytes_stored: Decoded bytes of the file's tensors; bounds the size of the model.
         limits: Caps on the configuration.
 
@@ -48,6 +50,6 @@ def load_model(
     """
     limit = None if nbytes_stored is None else limits.model_bytes + _SLACK * nbytes_stored
     with deferred_initialisation(limit):
-        model = model_from_config(config, custom_objects, compile, safe_mode, era=era, limits=limits)
+        model = model_from_config(config, custom_objects, compile, safe_mode, era=era, training=training, limits=limits)
         fill(model)
     return model

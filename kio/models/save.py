@@ -90,7 +90,7 @@ def contents(
     else:
         _fill(made, stored, version)
     if whole:
-        made.config = serialise.config(model, version)
+        made.config = serialise.config(model, version, [node.handle for node in tree.nodes])
         made.metadata = serialise.metadata(version)
         _add_assets(made, stored)
     eras.check_layers(stored, version)

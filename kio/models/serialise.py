@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from kio.models import eras
 
 
-def config(model: Any, version: tuple[int, ...]) -> str:
+def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
     """The text of ``config.json``.
+
+    Args:
+        model: The live model.
+        version: Of the Keras that shall read it.
+        objects: All objects of the model: what the user's classes come from.
 
     Raises:
         UnsupportedError: if a reader of ``version`` could not understand it.
@@ -23,7 +29,7 @@ def config(model: Any, version: tuple[int, ...]) -> str:
 
     with ObjectSharingScope():
         tree = serialize_keras_object(model)
-    return json.dumps(eras.downgraded(tree, version))
+    return json.dumps(eras.downgraded(tree, version, eras.kin_of(objects)))
 
 
 def metadata(version: tuple[int, ...]) -> dict[str, str]:

@@ -68,7 +68,11 @@ def _named(variable: Any, dtype_name: str) -> str:
 
 
 def _here(variable: Any, array: Array, lasting: bool = False) -> Value:
-    return Value(_named(variable, array.dtype.name), array.shape, little_endian(array), lasting=lasting)
+    try:
+        dtype_name = dtypes.name_of(array.dtype)
+    except KeyError:
+        dtype_name = _named(variable, array.dtype.name)  # raises
+    return Value(dtype_name, array.shape, little_endian(array), lasting=lasting)
 
 
 class Fetch:

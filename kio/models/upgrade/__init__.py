@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kio.models.upgrade import keras3
+from kio.models.upgrade import graph, keras3, training
 from kio.models.upgrade.layers import Layers
 from kio.models.upgrade.rule import Config, Context, Era, UpgradeError
 
@@ -30,20 +30,28 @@ class Upgraded:
         config: The configuration.
         applied: How often each rule changed something, by the rule's name.
         kio_objects: Layers and functions of ``kio.layers`` that the model needs.
+        uncompiled: Why the model cannot be compiled as it was; empty if it can.
     """
 
     config: Config
     applied: dict[str, int] = field(default_factory=dict)
     kio_objects: tuple[str, ...] = ()
+    uncompiled: str = ""
 
 
-def upgrade(config: Config, era: Era | None = None, is_custom: Callable[[str], bool] | None = None) -> Upgraded:
+def upgrade(
+    config: Config,
+    era: Era | None = None,
+    is_custom: Callable[[str], bool] | None = None,
+    training_config: Config | None = None,
+) -> Upgraded:
     """Rewrite a configuration; one of Keras 3 comes out as it went in.
 
     Args:
         config: The parsed JSON of a model; changed in place.
         era: Who wrote it; None takes what the configuration itself says.
         is_custom: Whether a name is the user's own: nothing is known about such objects.
+        training_config: What it was compiled with, where that is kept apart (legacy HDF5).
 
     Raises:
         UpgradeError: for what has no equal in Keras 3.
@@ -53,10 +61,27 @@ def upgrade(config: Config, era: Era | None = None, is_custom: Callable[[str], b
     if known.version is None:
         known = Era.of(config)
     context = Context(known, is_custom or (lambda name: False))
+    todays = keras3.is_todays(config, known)
     if "class_name" not in config or "config" not in config:
         changed = config  # no model: whoever builds it says so
-    elif keras3.is_todays(config, known):
+    elif todays:
         changed = keras3.older(config, context)
     else:
         changed = Layers(context).model(config)
-    return Upgraded(changed, dict(context.applied), tuple(sorted(context.kio_objects)))
+    done = Upgraded(changed)
+    stored = training_config or changed.get("compile_config")
+    if isinstance(stored, dict) and stored and (training_config is not None or not todays):
+        try:
+            changed["compile_config"] = training.upgrade(stored, context, _outputs(changed))
+        except UpgradeError as error:
+            changed["compile_config"] = None
+            done.uncompiled = str(error)
+    done.applied, done.kio_objects = dict(context.applied), tuple(sorted(context.kio_objects))
+    return done
+
+
+def _outputs(config: Config) -> int:
+    """How many outputs a model has, as its configuration says."""
+    inner = config.get("config")
+    stored = inner.get("output_layers") if isinstance(inner, dict) else None
+    return len(stored) if isinstance(stored, (list, dict)) and not graph.is_place(stored) else 1
