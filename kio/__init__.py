@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kio import background as background
+    from kio import callbacks as callbacks
     from kio import saving as saving
     from kio.api import diff as diff
     from kio.api import load_model as load_model
@@ -82,7 +83,7 @@ _HOME = {
     ),
 }
 
-_MODULES = ("background", "saving")
+_MODULES = ("background", "callbacks", "saving")
 
 __all__ = sorted([*_HOME, *_MODULES])
 

@@ -136,3 +136,10 @@ def test_public_names():
     assert set(dir(kio)) == set(kio.__all__)
     with pytest.raises(AttributeError):
         kio.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/m.keras", "https://example.org/m.weights.h5"])
+def test_urls_are_declined_not_missing(url):
+    """So that ``kio.saving.install()`` leaves them to Keras, which may know how to get them."""
+    with pytest.raises(kio.UnsupportedError, match="local path"):
+        kio.open(url)

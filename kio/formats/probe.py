@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 from functools import cached_property
@@ -77,6 +78,11 @@ class Probe:
             self.source = Source.of_bytes(what)
         elif isinstance(what, (str, os.PathLike)):
             self.path = os.fsdecode(what)
+            if re.match(r"[a-z][a-z0-9+.-]+://", self.path):
+                raise UnsupportedError(
+                    f"source: expected a local path, found {shown(self.path)}",
+                    hint="pass an open file, e.g. of fsspec.open(url, 'rb')",
+                )
             if not os.path.isdir(self.path) and not self.is_prefix:
                 self.source = Source.open(self.path, mmap=mmap)
         elif _is_h5py(what):

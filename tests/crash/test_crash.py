@@ -83,6 +83,23 @@ def test_one_file_through_the_page_cache(shim, memory):
     matrix(shim, memory, "one_file.py", KIO_CRASH_BUFFERED="1")
 
 
+def test_weights(shim, memory):
+    """A real save, with what kio's own formats add to a sink's calls."""
+    cases = matrix(shim, memory, "weights.py")
+    assert cases["kill-before"] >= 10 and cases["enospc"] >= 4
+
+
+@pytest.mark.parametrize("save", ["archive.py", "shards.py"])
+def test_several_parts(shim, memory, save):
+    matrix(shim, memory, save, kinds="kill-before,eio,enospc,short")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("save", ["archive.py", "shards.py", "model_folder.py", "weights_compressed.py"])
+def test_formats(shim, memory, save):
+    matrix(shim, memory, save)
+
+
 def test_new_file(shim, memory):
     matrix(shim, memory, "new_file.py", kinds=ERRORS)
 

@@ -1,6 +1,6 @@
 """Mutation fuzzer of the HDF5 reader.
 
-    python tests/fuzz/fuzz_hdf5.py --seconds 600 --seed 1
+    python -m tests.fuzz.fuzz_hdf5 --seconds 600 --seed 1
 
 Takes the small files of ``tests/corpus/hdf5`` and a few of its own, changes bytes, integers and
 addresses where structures are, and requires that the reader returns or raises a ``FormatError``
@@ -9,7 +9,7 @@ would otherwise never be parsed.  A finding is kept in ``tests/fuzz/regressions/
 by pytest.  Under ASan+UBSan (KIO_BUILD=asan) run it with
 
     LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc python tests/fuzz/fuzz_hdf5.py --seconds 600
+    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc python -m tests.fuzz.fuzz_hdf5 --seconds 600
 """
 
 from __future__ import annotations
@@ -27,16 +27,21 @@ import traceback
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
 from kio.containers import hdf5
 from kio.containers.hdf5.structure import verify_checksums
 from kio.errors import FormatError
 from kio.raw.source import Source
+from tests.containers.written import written
 
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "regressions" / "hdf5"
 SEED_MAX = 1 << 16
 SLOW_S = 20.0 if "asan" in os.environ.get("LD_PRELOAD", "") else 1.0
-SIGNATURES = re.compile(rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB")
+SIGNATURES = re.compile(
+    rb"OHDR|OCHK|TREE|SNOD|HEAP|GCOL|FRHP|FHDB|FHIB|BTHD|BTIN|BTLF|FAHD|FADB|EAHD|EAIB|EASB|EADB|kio-sums"
+)
 INTEGERS = (0, 1, 2, 7, 8, 16, 32, 33, 64, 255, 256, 4096, 65535, 1 << 31, (1 << 32) - 1, 1 << 63)
 
 
@@ -65,6 +70,10 @@ def seeds() -> list[bytes]:
     files = sorted((HERE.parent / "corpus" / "hdf5").glob("hdf5-*/*.h5"))
     found = [path.read_bytes() for path in files if path.stat().st_size <= SEED_MAX]
     found += [path.read_bytes() for path in sorted(KEPT.glob("*.h5"))]
+    # kio's own files have what no other has: a table of checksums.
+    attributes = {"g": {"name": "x", "list": ["a", "b"]}}
+    found.append(written({"g/a": np.arange(9, dtype="f4"), "g/b": np.zeros(())}, attributes))
+    found.append(written({"x": np.zeros(50_000, "i2")}, compression="gzip"))
     if not found:
         raise SystemExit("no seeds: tests/corpus/hdf5 is empty")
     return list({hashlib.sha256(raw).digest(): raw for raw in found}.values())

@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
 PYTHONS = [path for path in os.environ.get("KIO_KERAS_PYTHONS", "").split(os.pathsep) if path]
 READER = Path(__file__).with_name("old_reader.py")
 # Needs code that the other interpreter does not have, or is no model that stock loads again.
+# What a release cannot load from its own files either.
+BROKEN = {"3.0.0": {"bidirectional"}, "3.0.5": {"bidirectional"}}
 # LoRA is merged on saving, float8 keeps statistics, random layers are random.
 EXEMPT = {"lora", "float8", "augmentation"}
 OWN_CODE = {"custom_layer", "late_building", "subclassed", "subclassed_called", "sequential_unbuilt"}
@@ -125,7 +127,8 @@ def test_other_releases_read_it(python: str, tmp_path: Path) -> None:
     written, refused = prepare(tmp_path, version)
     assert len(written) > 30, refused
     ask(python, str(tmp_path))
-    problems = [f"{path.stem}: {path.read_text()[-600:]}" for path in sorted(tmp_path.glob("*.error"))]
+    failed = [path for path in sorted(tmp_path.glob("*.error")) if path.stem not in BROKEN.get(version, ())]
+    problems = [f"{path.stem}: {path.read_text()[-600:]}" for path in failed]
     for name, expected in written.items():
         out = tmp_path / f"{name}.out.npz"
         if not out.exists():

@@ -53,6 +53,8 @@ cdef class Structure:
     cdef int refill(self) except -1
     # The checksum that follows nbytes bytes at offset.
     cdef int verify(self, uint64_t offset, uint64_t nbytes) except -1
+    # Whether checksums are compared: always, but for the fuzzer.
+    cdef bint verifies(self) noexcept
     cdef int compare(self, uint32_t computed, uint32_t stored, uint64_t offset) except -1
     cdef int inside(self, uint64_t offset, uint64_t nbytes, str what) except -1
     cdef int corrupt(self, str what, uint64_t offset, str field=*) except -1

@@ -195,6 +195,9 @@ cdef class Structure:
         computed = lookup3(run(&c, nbytes), nbytes, 0)
         return self.compare(computed, u32(&c), offset + nbytes)
 
+    cdef bint verifies(self) noexcept:
+        return VERIFY
+
     cdef int compare(self, uint32_t computed, uint32_t stored, uint64_t offset) except -1:
         if computed != stored and VERIFY:
             raise ChecksumError(f"checksum: expected {computed:#010x}, found {stored:#010x}",
