@@ -20,7 +20,7 @@ from keras.src.utils import io_utils
 
 from kio import api, writing
 from kio.errors import FormatError, MatchError, UnknownFormatError, UnsupportedError
-from kio.models import load, rng, save, training_state
+from kio.models import load, rng, save, snapshot, training_state
 from kio.models.training_state import TrainingState
 from kio.raw.sink import Sink
 from kio.reports import SaveResult
@@ -159,6 +159,10 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             self.verbose = 0  # Keras would say so now
         self._saves.begin(saving, then)
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        snapshot.prepare()
+        super().on_train_begin(logs)
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._saves.poll()
         super().on_train_batch_end(batch, logs)
@@ -276,6 +280,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
                 f"BackupAndRestore: expected a built model, found {model.name} without variables; "
                 "call it on data, or build() it, before fit()"
             )
+        snapshot.prepare()
         self._state, self._executions, self._batches_seen_since_last_saving = None, 0, 0
         try:
             self._restore(self._weights_path, self._metadata_path)

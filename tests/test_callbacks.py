@@ -128,7 +128,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
         ("m{epoch:02d}.weights.h5", {"save_weights_only": True}),
         ("best.keras", {"save_best_only": True, "monitor": "mae", "mode": "min"}),
         ("best{epoch}.keras", {"save_best_only": True, "monitor": "loss", "initial_value_threshold": 0.0}),
-        ("best{epoch}.keras", {"save_best_only": True, "monitor": "loss", "mode": "max"}),
+        pytest.param(
+            "best{epoch}.keras", {"save_best_only": True, "monitor": "loss", "mode": "max"}, marks=pytest.mark.slow
+        ),
         ("m{epoch}-{batch}.weights.h5", {"save_weights_only": True, "save_freq": 4}),
         ("sub/dir/m.keras", {"save_freq": 10}),
     ],
@@ -249,12 +251,12 @@ def test_keras_checkpoint_runs_on_kio_when_installed(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("freq", "kill"),
     [
-        ("epoch", (2, None)),  # in the callback after the epoch's backup
+        pytest.param("epoch", (2, None), marks=pytest.mark.slow),  # in the callback after the epoch's backup
         ("epoch", (2, 3)),
-        (2, (1, 3)),  # right after a backup
+        pytest.param(2, (1, 3), marks=pytest.mark.slow),  # right after a backup
         (2, (2, 4)),  # one batch later
         (3, (1, 5)),  # at the last batch of an epoch
-        (4, (0, 1)),  # before the first backup
+        pytest.param(4, (0, 1), marks=pytest.mark.slow),  # before the first backup
     ],
 )
 def test_resumed_run_is_exact(tmp_path: Path, freq: Any, kill: tuple[int, int | None]) -> None:
@@ -279,7 +281,7 @@ def test_resumed_run_is_exact(tmp_path: Path, freq: Any, kill: tuple[int, int | 
     assert same(values(whole), values(second))
 
 
-@pytest.mark.parametrize("kill", [(2, None), (2, 4)])
+@pytest.mark.parametrize("kill", [pytest.param((2, None), marks=pytest.mark.slow), (2, 4)])
 def test_shuffled_data_are_shuffled_alike(tmp_path: Path, kill: tuple[int, int | None]) -> None:
     if keras.backend.backend() == "tensorflow":
         pytest.skip("TensorFlow's own generator cannot be asked for its state")
