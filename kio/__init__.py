@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from kio import background as background
+    from kio import callbacks as callbacks
     from kio import saving as saving
     from kio.api import diff as diff
     from kio.api import load_model as load_model
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from kio.checkpoint import Checkpoint as Checkpoint
     from kio.errors import ChecksumError as ChecksumError
     from kio.errors import CorruptError as CorruptError
+    from kio.errors import ForeignFormatError as ForeignFormatError
     from kio.errors import FormatError as FormatError
     from kio.errors import KioError as KioError
     from kio.errors import LimitError as LimitError
@@ -68,6 +70,7 @@ _HOME = {
         [
             "ChecksumError",
             "CorruptError",
+            "ForeignFormatError",
             "FormatError",
             "KioError",
             "LimitError",
@@ -82,7 +85,7 @@ _HOME = {
     ),
 }
 
-_MODULES = ("background", "saving")
+_MODULES = ("background", "callbacks", "saving")
 
 __all__ = sorted([*_HOME, *_MODULES])
 

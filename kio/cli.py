@@ -17,6 +17,8 @@ from kio import api
 from kio.checkpoint import Checkpoint
 from kio.errors import KioError
 
+# What only the JSON shows in full.
+_LONG = frozenset({"metadata: training_config"})
 _SLICE = re.compile(r"(?P<name>.*?)(?:\[(?P<slice>[-\d:,.\s]*)\])?", re.DOTALL)
 
 
@@ -68,6 +70,20 @@ def _model_summary(config: str | None) -> dict[str, Any]:
     return out
 
 
+def _legacy(ckpt: Checkpoint) -> dict[str, Any]:
+    """Writer of the file, and what loading its model takes today."""
+    from kio.models.outlook import outlook, writer
+
+    facts: dict[str, Any] = {"written by": writer(ckpt)}
+    if ckpt.config is None or str(ckpt.metadata.get("keras_version", "")).startswith("3."):
+        return facts
+    try:
+        facts |= outlook(ckpt)
+    except ImportError:
+        facts["upgrades"] = {"not known without Keras": 1}
+    return facts
+
+
 def _facts(ckpt: Checkpoint) -> dict[str, Any]:
     tensors = list(ckpt.values())
     dtypes: collections.Counter[str] = collections.Counter()
@@ -79,6 +95,7 @@ def _facts(ckpt: Checkpoint) -> dict[str, Any]:
         "layout": ckpt.layout,
         **{f"metadata: {k}": v for k, v in ckpt.metadata.items()},
         **_model_summary(ckpt.config),
+        **_legacy(ckpt),
         "tensors": len(tensors),
         "nbytes": sum(t.nbytes for t in tensors),
         "nbytes stored": sum(t.nbytes_stored for t in tensors if t.problem is None),
@@ -96,12 +113,15 @@ def info(args: argparse.Namespace) -> int:
         if k.startswith("nbytes")
         else ", ".join(f"{d} {size(n)}" for d, n in v.items())
         if k == "dtypes"
+        else ", ".join(f"{name} ({n})" if n > 1 else name for name, n in v.items())
+        if k == "upgrades"
         else ", ".join(v)
-        if k == "assets"
+        if k in ("assets", "needs")
         else v
         for k, v in facts.items()
     }
-    _print(args.json, facts, "\n".join(f"{k:24} {v}" for k, v in shown.items() if v not in (None, "")))
+    lines = [f"{k:24} {v}" for k, v in shown.items() if v not in (None, "") and k not in _LONG]
+    _print(args.json, facts, "\n".join(lines))
     return 0
 
 

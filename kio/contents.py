@@ -8,6 +8,7 @@ bytes of a tensor may still be on a device or in another file.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ from kio.raw.tensor import Tensor
 from kio.raw.transfer_out import Lazy
 
 Array = npt.NDArray[Any]
+
+
+_LITTLE = sys.byteorder == "little"
 
 
 class Value:
@@ -81,7 +85,8 @@ class Value:
 
 def little_endian(array: Array) -> Array:
     """The array as files have it: C-contiguous and little-endian; a copy only where it is not."""
-    if array.dtype.newbyteorder("<") != array.dtype:
+    # Asked first: a new dtype costs more than all the rest.
+    if not (array.dtype.isnative and _LITTLE) and array.dtype.newbyteorder("<") != array.dtype:
         array = array.astype(array.dtype.newbyteorder("<"))
     return array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
 

@@ -317,6 +317,35 @@ def _asked_for(path: Any, named: str | None, among: Sequence[str], of_a_file: st
     return formats.format_named(of_a_file)
 
 
+def write_contents(
+    path: str,
+    contents: Contents,
+    *,
+    format: str = "keras_weights",
+    durable: bool = True,
+    background: bool = False,
+    after: Callable[[], object] | None = None,
+) -> SaveResult:
+    """Write contents that are made already, and close them.
+
+    Args:
+        path: Where to.
+        contents: Of a live model, if ``background`` is asked for.
+        format: A format's name.
+        durable, background: As for ``save_weights``.
+        after: Called when the file has its name; what it raises is an error of the save.
+
+    Returns:
+        A ``SaveResult``.
+
+    Raises:
+        As ``save_weights``.
+    """
+    return _create(
+        path, contents, formats.format_named(format), Options(), True, durable, time.perf_counter(), background, after
+    )
+
+
 def _create(
     path: Any,
     contents: Contents,
@@ -326,6 +355,7 @@ def _create(
     durable: bool,
     began: float,
     in_background: bool = False,
+    after: Callable[[], object] | None = None,
 ) -> SaveResult:
     """Write the contents and close them."""
     with contextlib.ExitStack() as stack:
@@ -341,13 +371,18 @@ def _create(
                 background.settle(name)
             target = Target(path, overwrite=overwrite, durable=durable)
             nbytes = create(target, contents, options)
+            if after is not None:
+                after()
             return SaveResult(target.name, format.name, nbytes, time.perf_counter() - began)
         if name is None:
             raise UnsupportedError("target: expected a path for a save in the background, found an open file")
         stack.pop_all()  # from here on it is closed by the save
 
     def write(opened: Callable[[], None]) -> int:
-        return create(Target(name, overwrite=overwrite, durable=durable, opened=opened), contents, options)
+        nbytes = create(Target(name, overwrite=overwrite, durable=durable, opened=opened), contents, options)
+        if after is not None:
+            after()
+        return nbytes
 
     from kio.models import snapshot
 

@@ -40,6 +40,16 @@ def test_info(capsys):
     assert json.loads(out)["format"] == "keras_weights"
 
 
+@pytest.mark.keras
+def test_info_of_a_legacy_model_says_what_loading_it_takes(capsys):
+    file = str(CORPUS / "legacy" / "tf-2.15.1" / "activations.h5")
+    code, out, _ = run(capsys, "info", file)
+    assert code == 0 and "written by               tf.keras 2.15.0 on tensorflow" in out
+    assert "hard_sigmoid as it was (2)" in out and "needs                    kio.layers.hard_sigmoid" in out
+    code, out, _ = run(capsys, "info", "--json", file)
+    assert json.loads(out)["upgrades"]["calls in lists"] == 1
+
+
 def test_cat(capsys):
     code, out, _ = run(capsys, "cat", WEIGHTS, "layers/dense/vars/0[1:3,0]", "--json")
     assert code == 0 and len(json.loads(out)) == 2

@@ -24,6 +24,12 @@ from kio.raw.arena import Arena, copy
 from kio.raw.transfer_out import Lazy
 
 
+def prepare() -> None:
+    """Do now what the first snapshot would have to do first."""
+    if variables.backend_name() == "jax":
+        _views_last()
+
+
 def take(contents: Contents, arena: Arena) -> None:
     """Let the contents refer to nothing that changes.
 

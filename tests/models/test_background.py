@@ -129,10 +129,28 @@ def test_assignment_after_the_snapshot(model: Any, tmp_path: Path, gate: Gate) -
     assert same(before, values(found))
 
 
+def test_values_that_kio_loaded(model: Any, tmp_path: Path, gate: Gate) -> None:
+    """On jax they are in memory that kio lent."""
+    gate.go_on.set()
+    kio.save_weights(model, tmp_path / "a.weights.h5")
+    loaded = made()
+    kio.load_weights(loaded, tmp_path / "a.weights.h5")
+    gate.go_on.clear()
+    result = kio.save_weights(loaded, tmp_path / "b.weights.h5", background=True)
+    loaded.fit(X, Y, epochs=2, verbose=0)
+    gate.go_on.set()
+    result.wait()
+    assert kio.diff(tmp_path / "a.weights.h5", tmp_path / "b.weights.h5")
+
+
 def test_same_bytes_as_a_save_that_is_waited_for(model: Any, tmp_path: Path) -> None:
     kio.save_weights(model, tmp_path / "a.weights.h5").wait()
     kio.save_weights(model, tmp_path / "b.weights.h5", background=True).wait()
     assert (tmp_path / "a.weights.h5").read_bytes() == (tmp_path / "b.weights.h5").read_bytes()
+    kio.save_weights(model, tmp_path / "e.weights.json", max_shard_size=4e-6, background=True).wait()
+    again = made()
+    kio.load_weights(again, tmp_path / "e.weights.json")
+    assert same(values(model), values(again))
     for name, extra in (("c.keras", {}), ("d", {"zipped": False})):
         kio.save_model(model, tmp_path / name, background=True, **extra).wait()
         assert same(values(model), values(kio.load_model(tmp_path / name)))
@@ -502,3 +520,81 @@ def test_signal_during_a_save(tmp_path: Path, number: int) -> None:
         assert list(kio.open(path)) == ["old/vars/0"]
     kio.write(path, {"new/vars/0": np.ones(3)})  # the next save clears up
     assert os.listdir(tmp_path) == ["x.weights.h5"]
+
+
+# Saves one after the other, each of one number, with no framework to be imported.
+LOOP = """
+import os, sys, time
+import numpy as np
+from kio import background, formats
+from kio.contents import Contents, Value
+from kio.formats.target import Options, Target
+path, format = sys.argv[1], formats.format_named("keras_weights")
+def save(number):
+    tensors = {f"l{i}/vars/0": Value("float32", (512,), np.full(512, number, "<f4")) for i in range(8)}
+    contents = Contents(tensors=tensors)
+    write = lambda opened: format.create(Target(path, opened=opened), contents, Options())
+    return background.save(path, format.name, lambda arena: None, write, contents.close, time.perf_counter())
+save(0).wait()
+print("begun", flush=True)
+"""
+
+
+def one_number(path: Path) -> float:
+    with kio.open(path) as file:
+        numbers = {float(x) for array in file.read(verify=True).values() for x in np.unique(array)}
+        assert len(file) == 8 and len(numbers) == 1, numbers
+    return numbers.pop()
+
+
+def killed_anywhere(folder: Path, points: int) -> None:
+    path = folder / "x.weights.h5"
+    code = LOOP + "n = 0\nwhile True:\n    n += 1\n    save(n)\n"
+    rng, numbers = np.random.default_rng(7), []
+    for point in range(points):
+        process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        time.sleep(rng.random() * 0.05)
+        process.send_signal((signal.SIGKILL, signal.SIGTERM)[point % 2])
+        process.communicate(timeout=60)
+        numbers.append(one_number(path))
+    assert max(numbers) > 0
+    kio.write(path, {"new/vars/0": np.ones(3)})
+    assert os.listdir(folder) == ["x.weights.h5"]
+
+
+def test_killed_anywhere(tmp_path: Path) -> None:
+    killed_anywhere(tmp_path, 12)
+
+
+@pytest.mark.slow
+def test_killed_anywhere_many_times(tmp_path: Path) -> None:
+    killed_anywhere(tmp_path, 200)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_anywhere(tmp_path: Path) -> None:
+    """Children that end, and children that save under another name, while saves go on."""
+    path = tmp_path / "x.weights.h5"
+    code = LOOP + textwrap.dedent("""
+        import kio
+        for n in range(1, 101):
+            saving = save(n)
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    assert saving.done()
+                    background.wait(5)
+                    if n % 10 == 0:
+                        kio.write(path + ".weights.h5", {"a": np.ones(3)})
+                    code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitpid(child, 0)[1] == 0, n
+        saving.wait()
+    """)
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert one_number(path) == 100
+    assert sorted(os.listdir(tmp_path)) == ["x.weights.h5", "x.weights.h5.weights.h5"]

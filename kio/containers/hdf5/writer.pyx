@@ -13,7 +13,7 @@ import numpy as np
 
 from kio import dtypes
 from kio.containers.hdf5 import sums as tables
-from kio.raw import packing, transfer, transfer_out
+from kio.raw import transfer, transfer_out
 from kio.raw.transfer_out import Lazy
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
@@ -151,6 +151,8 @@ cdef class _Output:
 
     cdef tuple packed(self, list datasets):
         """Chunks are written as they are compressed, the structure at the end."""
+        # Not at the top: it brings zstandard and thread pools, which readers never need.
+        from kio.raw import packing
         cdef Chunking chunking
         cdef uint64_t start = self.draft.structure_nbytes, at = self.draft.placed_nbytes, first
         cdef uint32_t crc, structure

@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kio.models.upgrade import graph, keras3, training
-from kio.models.upgrade.layers import Layers
+from kio.models.upgrade import graph
 from kio.models.upgrade.rule import Config, Context, Era, UpgradeError
 
 __all__ = ["Era", "UpgradeError", "Upgraded", "upgrade"]
@@ -57,6 +56,10 @@ def upgrade(
         UpgradeError: for what has no equal in Keras 3.
         CorruptError: for a configuration that no Keras can have written.
     """
+    # The tables ask the installed Keras; the era of a file is known without one.
+    from kio.models.upgrade import keras3, training
+    from kio.models.upgrade.layers import Layers
+
     known = era or Era()
     if known.version is None:
         known = Era.of(config)

@@ -97,8 +97,16 @@ def _unary(cls: str, module: str = _NUMPY) -> Make:
     return make
 
 
+def _transpose(a: _Arguments) -> Op:
+    a.must(False, "conjugate")
+    return _NUMPY, "Transpose", {"axes": a.constant("perm")}, [a.first()], {}
+
+
 def _binary(cls: str) -> Make:
     def make(a: _Arguments) -> Op:
+        # Of bias_add: with channels last a bias is just added.
+        if a.take("data_format", default="NHWC") not in ("NHWC", "NWC", "NDHWC", None):
+            raise refuse(f"data_format of {a.function}", "channels last", "channels first")
         return _NUMPY, cls, {}, [a.first(), a.operand("y", "bias")], {}
 
     return make
@@ -311,7 +319,7 @@ FUNCTIONS: dict[str, Make] = {
     "reshape": _with("Reshape", _NUMPY, newshape=("shape", None)),
     "expand_dims": _with("ExpandDims", _NUMPY, axis=("axis", "dim", None)),
     "squeeze": _with("Squeeze", _NUMPY, axis=("axis", "squeeze_dims", None)),
-    "transpose": _with("Transpose", _NUMPY, axes=("perm", None)),
+    "transpose": _transpose,
     "concat": _with("Concatenate", _NUMPY, axis=("axis", 0)),
     "stack": _with("Stack", _NUMPY, axis=("axis", 0)),
     "unstack": _with("Unstack", _CORE, num=("num", None), axis=("axis", 0)),

@@ -210,7 +210,7 @@ def optimizer(value: Config, context: Context) -> Config:
     if context.is_custom(registered) or context.is_custom(stored) or context.is_custom(bare):
         return {**value, "module": None, "class_name": bare, "registered_name": registered}
     inner = dict(value.get("config") or {})
-    if bare == "LossScaleOptimizer":
+    if bare in ("LossScaleOptimizer", "LossScaleOptimizerV1", "LossScaleOptimizerV3"):
         return _loss_scale(inner, context)
     name = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}.get(bare, bare)
     if builtin_class(name, "keras.optimizers") is None or (">" in stored and not stored.startswith("Custom>")):

@@ -1,0 +1,62 @@
+"""What kio would do with a model file: who wrote it, what is upgraded, what cannot be.
+
+Nothing is built and no payload is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kio.checkpoint import Checkpoint
+from kio.errors import KioError
+from kio.models.upgrade import Era
+
+
+def writer(checkpoint: Checkpoint) -> str | None:
+    """The Keras that wrote a file, for people; None where the file does not say.  Needs no Keras."""
+    era = Era.of(checkpoint.metadata)
+    if era.version is None and checkpoint.layout == "h5_layers":
+        return "Keras 1.1 or before"
+    if era.version is None:
+        return None
+    return era.name + (f" on {era.backend}" if era.backend else "")
+
+
+def outlook(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Upgrades that loading the model takes, and what stands against it.
+
+    Args:
+        checkpoint: An opened checkpoint.
+
+    Returns:
+        ``upgrades``: how often each rule applies; ``needs``: what of ``kio.layers`` the model
+        takes; ``refused``: why it would not load under ``safe_mode``, without custom objects;
+        ``not compiled``: why it would stay uncompiled.  Empty entries are left out.
+
+    Raises:
+        ImportError: if Keras is not installed.
+    """
+    if checkpoint.config is None:
+        return {}
+    from kio.limits import DEFAULT
+    from kio.models.allowlist import Resolver
+    from kio.models.configs import parse_config, upgraded
+    from kio.models.safety import check
+
+    found: dict[str, Any] = {}
+    resolver = Resolver()
+    try:
+        training = checkpoint.metadata.get("training_config")
+        done = upgraded(
+            parse_config(checkpoint.config),
+            resolver,
+            Era.of(checkpoint.metadata),
+            training=parse_config(training) if training else None,
+        )
+        found["upgrades"] = done.applied
+        found["needs"] = [f"kio.layers.{name}" for name in done.kio_objects]
+        found["not compiled"] = done.uncompiled
+        check(done.config, resolver, DEFAULT)
+    except KioError as error:
+        found["refused"] = str(error)
+    return {key: value for key, value in found.items() if value}
