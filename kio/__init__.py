@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kio.checkpoint import Checkpoint as Checkpoint
     from kio.errors import ChecksumError as ChecksumError
     from kio.errors import CorruptError as CorruptError
+    from kio.errors import ForeignFormatError as ForeignFormatError
     from kio.errors import FormatError as FormatError
     from kio.errors import KioError as KioError
     from kio.errors import LimitError as LimitError
@@ -69,6 +70,7 @@ _HOME = {
         [
             "ChecksumError",
             "CorruptError",
+            "ForeignFormatError",
             "FormatError",
             "KioError",
             "LimitError",

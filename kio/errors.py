@@ -90,6 +90,10 @@ class UnsupportedError(FormatError, NotImplementedError):
     """Valid, but a feature that kio does not read; the message names it."""
 
 
+class ForeignFormatError(UnsupportedError):
+    """A kind of input that kio knows by sight and leaves to other tools."""
+
+
 class LimitError(FormatError):
     """Reading on would exceed a field of ``kio.Limits``; the message names it."""
 

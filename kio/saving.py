@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kio import api, writing
-from kio.errors import UnknownFormatError, UnsupportedError
+from kio.errors import ForeignFormatError, UnknownFormatError, UnsupportedError
 from kio.reports import SaveResult
 
 __all__ = ["install", "installed", "load_model", "load_weights", "save_model", "save_weights", "uninstall"]
@@ -80,9 +80,9 @@ def _may_write(filepath: Any, overwrite: bool) -> bool:
     return bool(io_utils.ask_to_proceed_with_overwrite(filepath))
 
 
-def _left_to_keras(error: BaseException) -> bool:
-    """Whether kio declines the kind of input, as opposed to finding it wrong."""
-    return isinstance(error, (UnknownFormatError, UnsupportedError))
+# What kio leaves to Keras: kinds of input that it does not read at all.  What it reads and
+# then refuses (a link out of the file, a layer whose meaning has changed) stays refused.
+_DECLINED = (UnknownFormatError, ForeignFormatError)
 
 
 def _replacement_load_model(stock: Any) -> Any:
@@ -92,7 +92,7 @@ def _replacement_load_model(stock: Any) -> Any:
     ) -> Any:
         try:
             return api.load_model(filepath, custom_objects, compile, safe_mode, **kw)
-        except (UnknownFormatError, UnsupportedError) as e:
+        except _DECLINED as e:
             declined: BaseException = e
         try:
             return stock(filepath, custom_objects, compile, safe_mode, **kw)
@@ -109,7 +109,7 @@ def _replacement_model_load_weights(stock: Any) -> Any:
         try:
             api.load_weights(self, filepath, skip_mismatch, **kw)
             return
-        except (UnknownFormatError, UnsupportedError) as e:
+        except _DECLINED as e:
             declined: BaseException = e
         try:
             stock(self, filepath, skip_mismatch=skip_mismatch, **kw)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from kio.checkpoint import Members
 from kio.containers import hdf5, json_text, zip
 from kio.containers.folder import Folder
-from kio.errors import FormatError, UnknownFormatError, UnsupportedError, shown
+from kio.errors import ForeignFormatError, FormatError, UnknownFormatError, UnsupportedError, shown
 from kio.limits import DEFAULT, Limits
 from kio.raw.source import Source
 
@@ -79,7 +79,7 @@ class Probe:
         elif isinstance(what, (str, os.PathLike)):
             self.path = os.fsdecode(what)
             if re.match(r"[a-z][a-z0-9+.-]+://", self.path):
-                raise UnsupportedError(
+                raise ForeignFormatError(
                     f"source: expected a local path, found {shown(self.path)}",
                     hint="pass an open file, e.g. of fsspec.open(url, 'rb')",
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kio.checkpoint import Checkpoint
-from kio.errors import CorruptError, FormatError, TruncatedError, UnsupportedError
+from kio.errors import CorruptError, ForeignFormatError, FormatError, TruncatedError
 from kio.formats.format import Format
 from kio.formats.keras_shards import is_map
 from kio.formats.probe import Probe
@@ -82,7 +82,7 @@ def claims(probe: Probe) -> bool:
 
 
 def open(probe: Probe) -> Checkpoint:
-    """Raises: FormatError, always: UnsupportedError saying what the input is."""
+    """Raises: FormatError, always: ForeignFormatError saying what the input is."""
     raise refusal(probe)
 
 
@@ -94,7 +94,7 @@ def refusal(probe: Probe) -> FormatError:
     if kind is None:
         return CorruptError("format: expected a kind that kio refuses, found none", source=probe.name)
     what, hint = KINDS[kind]
-    return UnsupportedError(f"format: expected one that kio reads, found {what}", source=probe.name, hint=hint)
+    return ForeignFormatError(f"format: expected one that kio reads, found {what}", source=probe.name, hint=hint)
 
 
 FORMAT = Format("refused", claims, open)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import h5py
 import numpy as np
 import pytest
 
@@ -41,6 +42,20 @@ def test_install_and_uninstall():
         kio.saving.uninstall()
     assert (keras.saving.load_model, keras.models.load_model, keras.Model.load_weights) == before
     kio.saving.uninstall()
+
+
+def test_only_what_kio_does_not_read_is_left_to_stock(blank, tmp_path, monkeypatch):
+    """A link out of the file is refused for good; a URL may be something that Keras can fetch."""
+    evil = tmp_path / "evil.weights.h5"
+    with h5py.File(evil, "w") as file:
+        file["layers"] = h5py.ExternalLink("/etc/passwd", "x")
+    left = []
+    monkeypatch.setattr(keras.Model, "load_weights", lambda self, path, **kw: left.append(path))
+    with kio.saving.installed():
+        with pytest.raises(kio.UnsupportedError, match="external link"):
+            blank.load_weights(evil)
+        blank.load_weights("gs://bucket/w.weights.h5")
+    assert left == ["gs://bucket/w.weights.h5"]
 
 
 def test_existing_code_runs_on_kio(blank, monkeypatch):
