@@ -64,9 +64,23 @@ class Save:
 
 
 class Background(Save):
-    """How long the trainer stands still; the rest of the save is waited for afterwards."""
+    """How long the trainer stands still; the rest of the save is waited for afterwards.
+
+    A trainer saves again and again: it is the second save of the model that is timed.
+    """
 
     pending: Any = None
+
+    def __init__(self, contender: ModuleType, spec: dict[str, Any], path: str, shape: shapes.Shape) -> None:
+        super().__init__(contender, spec, path, shape)
+        self.run()
+        self.close_save()
+
+    def close_save(self) -> None:
+        """Wait for the first save, and let nothing of it be under way."""
+        if self.pending is not None:
+            self.pending.wait()
+        os.sync()
 
     def run(self) -> None:
         self.pending = self.work(self.subject, str(self.target), **self.options)

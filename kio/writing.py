@@ -299,8 +299,9 @@ def _refuse_remote(path: str) -> None:
 
 
 def _format(path: Any, named: str | None, among: Sequence[str], of_a_file: str | None) -> Format:
+    among = [each.name for each in formats.formats() if each.name in among and each.create is not None]
     found = _asked_for(path, named, among, of_a_file)
-    if found.name not in among or found.create is None:
+    if found.name not in among:
         raise UnsupportedError(f"format to write: expected one of {', '.join(among)}, found {found.name}")
     return found
 

@@ -3,11 +3,15 @@
 A leaf is found by its variable path (``"sequential/dense/kernel"``), by the key that a
 Keras 3 file would use (``"layers/dense/vars/0"``), or by its path without the model's own
 name, whichever spelling fits most of the file.  With dots for slashes it is the same.
+
+The numbers in automatic names (``dense_7``) say only how many layers a process had made
+before: where they alone differ, the first counts as the first, the second as the second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from kio.mapping import keras_paths
@@ -83,4 +87,33 @@ def _spelling(tree: Tree, stored: dict[str, str]) -> Callable[[Leaf], str]:
         lambda leaf: keys.get(leaf, leaf.path),
         lambda leaf: _without_model(leaf.path),
     ]
-    return max(ways, key=lambda way: sum(way(leaf) in stored for leaf in tree.leaves))
+    best = max(ways, key=lambda way: sum(way(leaf) in stored for leaf in tree.leaves))
+    if all(best(leaf) in stored for leaf in tree.leaves):
+        return best
+    again = _recounted(tree, own, stored)
+    return (lambda leaf: again[leaf]) if again is not None else best
+
+
+def _recounted(tree: Tree, own: dict[Leaf, str], stored: dict[str, str]) -> dict[Leaf, str] | None:
+    """Names in the file by leaf, if both sides agree in all but the numbers of automatic names."""
+    classes = "|".join(sorted({re.escape(node.cls) for node in tree.nodes}, reverse=True))
+    counter = re.compile(rf"(?<![A-Za-z0-9])({classes})(?:_(\d+))?(?=[_/]|$)")
+    # With slashes alone: a name with dots is in there twice.
+    files = _renumbered({name for name in stored if "." not in name}, counter)
+    models = _renumbered(set(own.values()), counter)
+    by_canon = {canon: name for name, canon in files.items()}
+    found = {leaf: by_canon.get(models[path]) for leaf, path in own.items()}
+    if len(by_canon) != len(files) or set(found.values()) != set(files):
+        return None
+    return {leaf: name for leaf, name in found.items() if name is not None}
+
+
+def _renumbered(names: Iterable[str], counter: re.Pattern[str]) -> dict[str, str]:
+    """Each name with the numbers of automatic names counted from 0, in the order of the old ones."""
+    names = list(names)
+    numbers: dict[str, set[int]] = {}
+    for name in names:
+        for base, number in counter.findall(name):
+            numbers.setdefault(base, set()).add(int(number or 0))
+    rank = {base: {number: i for i, number in enumerate(sorted(found))} for base, found in numbers.items()}
+    return {name: counter.sub(lambda m: f"{m[1]}_{rank[m[1]][int(m[2] or 0)]}", name) for name in names}

@@ -53,3 +53,26 @@ def test_names_are_unique() -> None:
     for leaf in tree.leaves:
         leaf.path = "same/kernel"
     assert sorted(flat.names(tree).values()) == sorted(keras_paths.names(tree).values())
+
+
+def numbered(first: int, shapes: list[tuple[int, int]]) -> Tree:
+    """Layers with the names that a process gives them that had made ``first`` others before."""
+    b = Build()
+    layers = [b.node("dense", f"dense_{first + i}" if first + i else "dense", [s]) for i, s in enumerate(shapes)]
+    tree = b.tree(b.node("sequential", f"sequential_{first}", kind="Sequential", layers=layers))
+    for leaf in tree.leaves:
+        leaf.path = f"sequential_{first}/{leaf.path}"
+    return tree
+
+
+def test_automatic_numbers_prove_nothing() -> None:
+    names = ["sequential/dense/v0", "sequential/dense_1/v0", "sequential/dense_2/v0"]
+    plan = flat.match(fake(names), numbered(9, [(2, 2)] * 3)).check(STRICT)
+    assert [t.name for t, _ in plan.pairs] == names
+
+
+def test_automatic_numbers_are_no_excuse() -> None:
+    with pytest.raises(MatchError):  # one layer more
+        flat.match(fake(["sequential/dense/v0"]), numbered(9, [(2, 2)] * 2)).check()
+    with pytest.raises(MatchError):  # another attribute
+        flat.match(fake(["sequential/dense/v1"]), numbered(9, [(2, 2)])).check()
