@@ -277,7 +277,15 @@ def test_damaged_chunks_are_found(tmp_path, kw):
         # Some bits say nothing about the data: the level in a zlib header, padding at its end.
         # LZF alone has no checksum to go by.
         transfer.check([damaged])
-        assert np.array_equal(array, expected) or not ("gzip" in kw.values() or "fletcher32" in kw)
+        if np.array_equal(array, expected) or kw == {"compression": "lzf"}:
+            continue
+        # Adler-32 misses one flip in two thousand here: then zlib does not see it either.
+        assert kw.get("compression") == "gzip" and "fletcher32" not in kw
+        stream = bytes(bad[extent.offset : extent.offset + extent.nbytes])
+        decoded = np.frombuffer(zlib.decompress(stream), np.uint8)
+        if "shuffle" in kw:
+            decoded = decoded.reshape(4, -1).T.ravel()
+        assert array[32:].tobytes() == decoded.tobytes()
     assert told > 0
 
 
