@@ -9,6 +9,7 @@ what remains (``after``), assets
 from __future__ import annotations
 
 import importlib
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,7 +58,7 @@ def plan(
         by_name, objects_to_skip, include, exclude, rename: As in ``kio.load_weights``.
         whole: The model was made for this file: what ``load_weights`` leaves alone counts, too.
     """
-    from kio.models import keras3
+    from kio.models import keras3, slots
 
     if checkpoint.layout not in LAYOUTS:
         raise UnsupportedError(
@@ -65,6 +66,7 @@ def plan(
         )
     layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
     tree = keras3.tree(model, objects_to_skip or ())
+    unknown = checkpoint.layout == "keras_paths" and slots.rekey(tree, _version(checkpoint.metadata))
     made: Plan = layout.match(
         checkpoint,
         tree,
@@ -74,7 +76,18 @@ def plan(
         by_name=by_name,
         **({"whole": True} if whole and checkpoint.layout == "h5_layers" else {}),
     )
+    if unknown:
+        made.notes.append(
+            "  The optimizer keeps averages and sums of gradients, whose order changed in Keras 3.10; the file does "
+            "not say who wrote it, and is read as one of this Keras."
+        )
     return made
+
+
+def _version(metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The writer's version as numbers, where the file says it and it was a Keras 3."""
+    numbers = re.match(r"3\.(\d{1,4})", str(metadata.get("keras_version") or ""))
+    return (3, int(numbers[1])) if numbers else None
 
 
 def _patterns(given: str | Iterable[str] | None) -> str | Sequence[str] | None:

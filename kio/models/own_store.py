@@ -18,7 +18,7 @@ import numpy as np
 from kio.contents import Value, value_of
 from kio.errors import UnsupportedError, shown
 from kio.mapping.tree import Node
-from kio.models import variables
+from kio.models import slots, variables
 from kio.models.values import values
 
 Kept = Any  # a Keras variable, or a Value
@@ -79,12 +79,15 @@ def _copied(what: str, value: Any) -> Value:
     return copy
 
 
-def own(obj: Any, node: Node) -> tuple[dict[str, Kept], set[int] | None]:
+def own(
+    obj: Any, node: Node, version: tuple[int, ...] | None = None
+) -> tuple[dict[str, Kept], set[int] | None]:
     """What an object writes of itself.
 
     Args:
         obj: Has ``save_own_variables``.
         node: Its node.
+        version: The Keras whose readers the file is for.
 
     Returns:
         Variables and values by key, and the ids of the variables that are safe with them;
@@ -97,7 +100,7 @@ def own(obj: Any, node: Node) -> tuple[dict[str, Kept], set[int] | None]:
             found = list(obj._trainable_variables) + list(obj._non_trainable_variables)
             return {str(i): v for i, v in enumerate(found)}, set(map(id, found))
         if save is _base().optimizer:
-            found = list(obj.variables)
+            found = slots.ordered(obj, version)
             return {str(i): v for i, v in enumerate(found)}, set(map(id, found))
     trusted = "save_own_variables" not in obj.__dict__ and _is_keras(save)
     store = Store(f"{node.name or node.cls}", trusted)

@@ -119,7 +119,7 @@ def _stored(tree: Tree, version: tuple[int, ...]) -> list[Stored]:
     for node, path in walk(tree, rule_of(version)):
         one = Stored(node, path)
         if hasattr(node.handle, "save_own_variables"):
-            one.kept, one.covered = own_store.own(node.handle, node)
+            one.kept, one.covered = own_store.own(node.handle, node, version)
             found.append(one)
         elif hasattr(node.handle, "save_assets"):
             found.append(one)

@@ -1,0 +1,64 @@
+"""The order of an optimizer's variables, which was another before Keras 3.10.
+
+    up to 3.9.2   iteration, learning_rate, average 0, sum 0, average 1, sum 1, …, slots
+    3.10          iteration, learning_rate, average 0, average 1, …, sum 0, sum 1, …, slots
+
+Only optimizers that keep both moving averages (``use_ema``) and accumulated gradients are
+concerned.  All of these have the shapes of the model's variables, so nothing in a file of
+weights tells one order from the other; stock Keras mixes them up in silence.
+
+Spec: ``BaseOptimizer.build`` of Keras 3.9.2 and 3.10.0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kio.mapping.tree import Tree
+
+_GROUPED = (3, 10)
+
+
+def ordered(optimizer: Any, version: tuple[int, ...] | None) -> list[Any]:
+    """An optimizer's variables in the order of that Keras; None for the order that they have."""
+    found = list(optimizer.variables)
+    averages = list(getattr(optimizer, "_model_variables_moving_average", None) or ())
+    sums = list(getattr(optimizer, "_accumulated_gradients", None) or ())
+    if version is None or len(averages) != len(sums) or len(averages) < 2:
+        return found
+    block = {id(variable) for variable in (*averages, *sums)}
+    at = [i for i, variable in enumerate(found) if id(variable) in block]
+    if len(at) != 2 * len(sums) or at[-1] - at[0] != len(at) - 1:
+        return found
+    if version >= _GROUPED:
+        wanted = [*averages, *sums]
+    else:
+        wanted = [each for pair in zip(averages, sums, strict=True) for each in pair]
+    found[at[0] : at[-1] + 1] = wanted
+    return found
+
+
+def rekey(tree: Tree, version: tuple[int, ...] | None) -> bool:
+    """Give optimizers' leaves the keys that a writer of that version used.
+
+    Args:
+        tree: Of a live model; changed in place.
+        version: Of the writer, or None where the file does not say.
+
+    Returns:
+        Whether the order matters for this model and is not known.
+    """
+    unknown = False
+    for node in tree.nodes:
+        if node.kind != "Optimizer" or node.custom or not node.leaves:
+            continue
+        if version is None:
+            old, new = ordered(node.handle, (3, 0)), ordered(node.handle, _GROUPED)
+            unknown = unknown or any(a is not b for a, b in zip(old, new, strict=True))
+            continue
+        key_of = {id(variable): str(i) for i, variable in enumerate(ordered(node.handle, version))}
+        if len(key_of) == len(node.leaves) and all(id(leaf.handle) in key_of for leaf in node.leaves):
+            for leaf in node.leaves:
+                leaf.key = key_of[id(leaf.handle)]
+            node.leaves.sort(key=lambda leaf: int(leaf.key))
+    return unknown
