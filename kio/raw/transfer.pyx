@@ -48,6 +48,7 @@ cdef enum:
     BLOCK = 4 << 20        # one DIRECT job: large enough to amortise, small enough to share out
     HOT = 128 << 10        # read and sum in pieces of this size, so that the sum hits the cache
     FRESH = 2 << 20        # pages asked for at a time, just before they are filled
+    POPULATED = 64 << 10   # fewer bytes get theirs as they are touched
     SMALL = 256 << 10      # runs up to this size may share a window
     WIN = 1 << 20          # one window
     NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
@@ -617,6 +618,8 @@ cdef class Run:
         cdef uint64_t *dims = self.dims + chunk.dims
         if chunk.dst != NULL and chunk.run_nbytes == chunk.nbytes:
             home = chunk.dst + chunk.run_at
+            if self.fresh and chunk.nbytes >= POPULATED:
+                kio_populate(home, chunk.nbytes)
         if chunk.nsteps == 0 and home != NULL:
             a = home
         if self.origins[job.origin].memory != NULL and a != home:
