@@ -31,6 +31,7 @@ cdef extern from *:
     #  endif
     #  include <sys/uio.h>
     #  include <sys/stat.h>
+    #  include <time.h>
     #  include <unistd.h>
     #endif
 
@@ -228,6 +229,31 @@ cdef extern from *:
     #endif
     }
 
+    /* Ask for small pages in [p, p + nbytes). */
+    static inline void kio_advise_small(void *p, size_t nbytes)
+    {
+    #if defined(MADV_NOHUGEPAGE)
+        uintptr_t first = (uintptr_t)p & ~(uintptr_t)4095;
+        uintptr_t last = ((uintptr_t)p + nbytes + 4095) & ~(uintptr_t)4095;
+        int saved = errno;
+        (void)madvise((void *)first, last - first, MADV_NOHUGEPAGE);
+        errno = saved;
+    #else
+        (void)p; (void)nbytes;
+    #endif
+    }
+
+    /* Nanoseconds that only go forward; 0 where there is no such clock. */
+    static inline int64_t kio_now_ns(void)
+    {
+    #if defined(CLOCK_MONOTONIC) && !defined(_WIN32)
+        struct timespec now;
+        return clock_gettime(CLOCK_MONOTONIC, &now) ? 0 : (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    #else
+        return 0;
+    #endif
+    }
+
     /* Ask for read-ahead of a range of a file. */
     static inline void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes)
     {
@@ -272,7 +298,9 @@ cdef extern from *:
     void kio_release(void *p, size_t nbytes) noexcept nogil
     void kio_trim() noexcept nogil
     void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
+    void kio_advise_small(void *p, size_t nbytes) noexcept nogil
     void kio_populate(void *p, size_t nbytes) noexcept nogil
+    int64_t kio_now_ns() noexcept nogil
     void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil
     int kio_is_cached(int fd, uint64_t offset) noexcept nogil
     int64_t kio_pwrite(int fd, const void *src, size_t nbytes, uint64_t offset) noexcept nogil

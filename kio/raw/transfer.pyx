@@ -32,7 +32,7 @@ from cpython.pythread cimport (
 )
 from libc.errno cimport errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
@@ -40,7 +40,9 @@ from kio.raw cimport codecs, kernels
 from kio.raw.codecs cimport MAX_CODECS, Step
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.memory cimport prepare
-from kio.raw.platform cimport kio_advise_soon, kio_is_cached, kio_populate, kio_pread
+from kio.raw.platform cimport (
+    kio_advise_small, kio_advise_soon, kio_is_cached, kio_now_ns, kio_populate, kio_pread,
+)
 from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
 
@@ -49,6 +51,8 @@ cdef enum:
     HOT = 128 << 10        # read and sum in pieces of this size, so that the sum hits the cache
     FRESH = 2 << 20        # pages asked for at a time, just before they are filled
     POPULATED = 64 << 10   # fewer bytes get theirs as they are touched
+    SLOW_NS = 500_000      # small pages for FRESH bytes take about 250,000 (see memory)
+    PATIENCE = 2
     SMALL = 256 << 10      # runs up to this size may share a window
     WIN = 1 << 20          # one window
     NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
@@ -171,6 +175,7 @@ cdef class Run:
     cdef bint stop
     cdef object verify           # as read() has it
     cdef bint fresh              # destinations have no pages yet
+    cdef int slow                # times that their pages were long in coming
     cdef bint cold               # much of what is to be read is not in the page cache
     cdef size_t asked            # cold: jobs whose bytes were asked for
     cdef object raised
@@ -529,6 +534,16 @@ cdef class Run:
         job.expected, job.found, job.number = expected, found, at
         return WRONG_SUM
 
+    cdef void populate(self, uint8_t *dst, size_t nbytes) noexcept nogil:
+        """Give a destination its pages; where huge ones turn out to be slow, small ones from then on."""
+        cdef int64_t began
+        if self.slow >= PATIENCE:
+            kio_advise_small(dst, nbytes)
+        began = kio_now_ns()
+        kio_populate(dst, nbytes)
+        if nbytes == FRESH and kio_now_ns() - began > SLOW_NS:
+            self.slow += 1
+
     cdef int direct(self, Job *job) noexcept nogil:
         cdef uint64_t at = 0, ready = 0, begun = 0, n
         cdef int outcome
@@ -538,7 +553,7 @@ cdef class Run:
         while at < job.nbytes:
             if self.fresh and at == ready:
                 ready = min(job.nbytes, at + FRESH)
-                kio_populate(job.dst + at, ready - at)
+                self.populate(job.dst + at, ready - at)
             n = (ready if self.fresh else job.nbytes) - at
             if summing or job.swap:
                 n = min(n, <uint64_t>HOT)
@@ -619,7 +634,7 @@ cdef class Run:
         if chunk.dst != NULL and chunk.run_nbytes == chunk.nbytes:
             home = chunk.dst + chunk.run_at
             if self.fresh and chunk.nbytes >= POPULATED:
-                kio_populate(home, chunk.nbytes)
+                self.populate(home, chunk.nbytes)
         if chunk.nsteps == 0 and home != NULL:
             a = home
         if self.origins[job.origin].memory != NULL and a != home:
