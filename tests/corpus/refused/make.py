@@ -25,7 +25,7 @@ DATA = {"kernel": np.arange(6, dtype="float32").reshape(2, 3)}
 def refused(name, about, opened, says, write, by=()):
     folder = fresh(__file__, name)
     write(folder)
-    error = "TruncatedError" if name == "empty" else "UnsupportedError"
+    error = "TruncatedError" if name == "empty" else "ForeignFormatError"
     case(folder, about, opened, by=by, error=error, says=says)
 
 
