@@ -74,20 +74,18 @@ class Background(Save):
     def __init__(self, contender: ModuleType, spec: dict[str, Any], path: str, shape: shapes.Shape) -> None:
         super().__init__(contender, spec, path, shape)
         self.run()
-        self.close_save()
+        self.wait()
+        os.sync()
 
-    def close_save(self) -> None:
-        """Wait for the first save, and let nothing of it be under way."""
+    def wait(self) -> None:
         if self.pending is not None:
             self.pending.wait()
-        os.sync()
 
     def run(self) -> None:
         self.pending = self.work(self.subject, str(self.target), **self.options)
 
     def digest(self) -> str:
-        if self.pending is not None:
-            self.pending.wait()
+        self.wait()
         return super().digest()
 
 

@@ -85,6 +85,14 @@ def _may_write(filepath: Any, overwrite: bool) -> bool:
 _DECLINED = (UnknownFormatError, ForeignFormatError)
 
 
+def _by_stock(declined: BaseException | None, stock: Any, *args: Any, **kw: Any) -> Any:
+    """Call Keras's own function; where it fails, too, its error also says why kio declined."""
+    try:
+        return stock(*args, **kw)
+    except Exception as e:
+        raise e from declined
+
+
 def _replacement_load_model(stock: Any) -> Any:
     @functools.wraps(stock)
     def load_model(
@@ -94,10 +102,7 @@ def _replacement_load_model(stock: Any) -> Any:
             return api.load_model(filepath, custom_objects, compile, safe_mode, **kw)
         except _DECLINED as e:
             declined: BaseException = e
-        try:
-            return stock(filepath, custom_objects, compile, safe_mode, **kw)
-        except Exception as e:
-            raise e from declined
+        return _by_stock(declined, stock, filepath, custom_objects, compile, safe_mode, **kw)
 
     return load_model
 
@@ -111,10 +116,7 @@ def _replacement_model_load_weights(stock: Any) -> Any:
             return
         except _DECLINED as e:
             declined: BaseException = e
-        try:
-            stock(self, filepath, skip_mismatch=skip_mismatch, **kw)
-        except Exception as e:
-            raise e from declined
+        _by_stock(declined, stock, self, filepath, skip_mismatch=skip_mismatch, **kw)
 
     return load_weights
 
@@ -136,10 +138,7 @@ def _replacement_save_model(stock: Any) -> Any:
                 return
         if zipped is not None:
             kw["zipped"] = zipped  # which the first versions did not have
-        try:
-            stock(model, filepath, overwrite, **kw)
-        except Exception as e:
-            raise e from declined
+        _by_stock(declined, stock, model, filepath, overwrite, **kw)
 
     return save_model
 
@@ -161,10 +160,7 @@ def _replacement_save_weights(stock: Any) -> Any:
                 return
         if max_shard_size is not None:
             kw["max_shard_size"] = max_shard_size
-        try:
-            stock(model, filepath, overwrite, **kw)
-        except Exception as e:
-            raise e from declined
+        _by_stock(declined, stock, model, filepath, overwrite, **kw)
 
     return save_weights
 

@@ -86,7 +86,7 @@ def save_weights(
         compression=compression,
         engine=engine or "native",
         progress=progress,
-        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+        max_shard_nbytes=_nbytes_of_gib(max_shard_size),
     )
     layout = "flat" if format.name in _FLAT else "keras_paths"
     contents = save.contents(model, layout=layout, objects_to_skip=objects_to_skip, compat=compat)
@@ -183,7 +183,7 @@ def write(
         compression=compression,
         engine=engine or "native",
         progress=progress,
-        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+        max_shard_nbytes=_nbytes_of_gib(max_shard_size),
     )
     return _create(path, contents, chosen, options, overwrite, durable, began)
 
@@ -237,7 +237,7 @@ def convert(
         compression=compression,
         engine=engine or "native",
         progress=progress,
-        max_shard_nbytes=None if max_shard_size is None else float(max_shard_size) * _GIB,
+        max_shard_nbytes=_nbytes_of_gib(max_shard_size),
         zipped=zipped,
     )
     checkpoint = src if isinstance(src, Checkpoint) else formats.open_checkpoint(src, limits or DEFAULT)
@@ -291,6 +291,10 @@ def _json_of(path: Any) -> str:
     """The map of a sharded save; Keras, too, takes the name of a file without shards."""
     text = os.fsdecode(path)
     return text.removesuffix(".h5") + ".json" if text.endswith(".weights.h5") else text
+
+
+def _nbytes_of_gib(gib: float | None) -> float | None:
+    return None if gib is None else float(gib) * _GIB
 
 
 def _refuse_remote(path: str) -> None:

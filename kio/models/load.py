@@ -290,7 +290,6 @@ class Mover:
                 del arrays
                 memory.trim()
 
-
     def convert(self) -> None:
         """Variables whose value is computed: a few at a time, as they take memory twice."""
         from kio.models import backends
