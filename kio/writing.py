@@ -47,8 +47,8 @@ def save_weights(
 
     Args:
         model: A built ``keras.Model``.
-        filepath: A path (``.weights.h5``, ``.weights.json``, ``.safetensors``, ``.npz``) or
-            an open binary file.
+        filepath: A path (``.weights.h5``, ``.weights.json``, ``.safetensors``, ``.npz``; ``.h5``
+            or ``.hdf5`` for legacy HDF5) or an open binary file.
         overwrite: False refuses a path that exists.
         max_shard_size: Write several files of at most so many GiB, and ``.weights.json``.
         save_format: A format's name or suffix, whatever the path's own suffix.
@@ -88,8 +88,7 @@ def save_weights(
         progress=progress,
         max_shard_nbytes=_nbytes_of_gib(max_shard_size),
     )
-    layout = "flat" if format.name in _FLAT else "keras_paths"
-    contents = save.contents(model, layout=layout, objects_to_skip=objects_to_skip, compat=compat)
+    contents = save.contents(model, layout=_layout_of(format), objects_to_skip=objects_to_skip, compat=compat)
     return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
 
@@ -114,8 +113,8 @@ def save_model(
 
     Args:
         model: A ``keras.Model``.
-        filepath: A path that ends in ``.keras``, one of a folder with ``zipped=False``, or
-            an open binary file.
+        filepath: A path that ends in ``.keras``, or in ``.h5`` or ``.hdf5`` for legacy HDF5; one
+            of a folder with ``zipped=False``; or an open binary file.
         overwrite: False refuses a path that exists.
         zipped: False writes a folder.
         include_optimizer: Whether to write the optimizer's state.
@@ -138,7 +137,9 @@ def save_model(
         zipped=zipped is not False,
         date=_now(),
     )
-    contents = save.contents(model, whole=True, include_optimizer=include_optimizer, compat=compat)
+    contents = save.contents(
+        model, layout=_layout_of(format), whole=True, include_optimizer=include_optimizer, compat=compat
+    )
     return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
 
@@ -208,7 +209,8 @@ def convert(
     """Write what one file holds into another format; no framework is needed.
 
     Bytes are copied as they are stored wherever they can be.  A format of weights alone
-    leaves configuration and assets behind.
+    leaves configuration and assets behind; legacy HDF5 is made of legacy HDF5 only, whose lists
+    of layers and weights are kept.
 
     Args:
         src: As for ``kio.open``, or a ``Checkpoint``.
@@ -275,6 +277,11 @@ def format_of_model(path: Any, zipped: bool | None = None, save_format: str | No
         raise ValueError(f"filepath for zipped=False: expected a path without .keras, found {path}")
     _refuse_remote(os.fsdecode(path))
     return formats.format_named("keras_archive")
+
+
+def _layout_of(format: Format) -> str:
+    """The naming scheme that a format is written with."""
+    return "flat" if format.name in _FLAT else "h5_layers" if format.name == "keras_h5" else "keras_paths"
 
 
 def _is_path(what: Any) -> bool:
