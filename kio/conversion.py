@@ -17,7 +17,7 @@ from kio.raw import transfer
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
 # Formats that keep Keras's groups, and the layouts whose names make sense in them.
-_GROUPED = ("keras_archive", "keras_weights", "keras_shards")
+GROUPED = ("keras_archive", "keras_weights", "keras_shards")
 _MODEL = ("keras_archive",)
 _LISTED = "keras_h5"
 _METADATA = ("keras_version", "date_saved")
@@ -50,7 +50,7 @@ def contents_of(
     made = Contents(tensors)
     if format.name == _LISTED:
         made.attributes = _attributes(checkpoint)
-    if format.name in _GROUPED and checkpoint.layout == "keras_paths":
+    if format.name in GROUPED and checkpoint.layout == "keras_paths":
         made.groups = _groups(checkpoint, tensors, renamer(rename))
     if format.name in _MODEL:
         made.config = checkpoint.config
@@ -79,7 +79,7 @@ def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> Non
             )
         if rename is not None:
             raise UnsupportedError(f"rename: expected None, as {format.name} lists its names, found one")
-    fits = checkpoint.layout in ("keras_paths", "flat") if format.name in _GROUPED else True
+    fits = checkpoint.layout in ("keras_paths", "flat") if format.name in GROUPED else True
     if not fits or (format.name in _MODEL and checkpoint.layout != "keras_paths"):
         raise UnsupportedError(
             f"names for {format.name}: expected those of Keras 3 files, found layout {checkpoint.layout}",

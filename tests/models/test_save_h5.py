@@ -426,8 +426,11 @@ def test_convert_keeps_everything(small: Any, tmp_path: Path) -> None:
     half = kio.load_model(tmp_path / "half.h5", compile=False)
     assert np.allclose(outputs(half)[0], outputs(small)[0], atol=1e-2)
     kio.save_model(small, tmp_path / "x.keras")
+    kio.convert(tmp_path / "x.keras", tmp_path / "m.h5")
+    assert_same_weights(small, keras.saving.load_model(tmp_path / "m.h5"))
+    kio.save_weights(small, tmp_path / "x.weights.h5")
     with pytest.raises(UnsupportedError, match="layers in order"):
-        kio.convert(tmp_path / "x.keras", tmp_path / "y.h5")
+        kio.convert(tmp_path / "x.weights.h5", tmp_path / "y.h5")
     with pytest.raises(UnsupportedError, match="rename"):
         kio.convert(tmp_path / "s.h5", tmp_path / "y.h5", rename={"a": "b"})
     with pytest.raises(UnsupportedError, match="names of layers"):
