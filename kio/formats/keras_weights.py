@@ -97,7 +97,7 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
     """
     refuse_links(file, source_name)
     index = file.tensors
-    if any(index.dtype_name_of(path) in ("opaque1", "opaque2") for path in index):
+    if index.opaque:
         for path, value in file.attribute_of_all("dtype").items():
             if path in index and (index.dtype_name_of(path), text_of(value)) in MARKED:
                 index.set_dtype(path, str(text_of(value)))

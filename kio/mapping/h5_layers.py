@@ -129,7 +129,7 @@ class _Match:
         self.marks(rows)
         self.last_wins()
         done = self.taken | set(stored.states)
-        optimizer = [t.name for t in stored.optimizer.tensors] if stored.optimizer else []
+        optimizer = {t.name for t in stored.optimizer.tensors} if stored.optimizer else set()
         made.unexpected = [name for name in checkpoint if name not in done and name not in optimizer]
         if stored.optimizer is not None and optimizers:
             match_optimizer(stored.optimizer, optimizers, self.origins, stored.era.sorts, made)

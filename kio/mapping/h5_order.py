@@ -82,12 +82,17 @@ def lay(stored: StoredLayer, parts: Sequence[Part], era: Era) -> Laid:
     elif parts:
         stored = _as_named(stored, parts[0].leaves)
     outcomes: list[Laid] = []
+    tried: dict[tuple[int, ...], Laid] = {}
     for flags in _flags(parts):
-        one = _in_order(stored, _groups(parts, flags), era)
+        groups = _merged(_groups(parts, flags))
+        order = tuple(id(leaf) for _, leaves in groups for leaf in leaves)
+        if order in tried:
+            continue  # mostly all flags come to the same
+        one = tried[order] = _in_order(stored, groups, era)
         if not one.why and not any(one.places == other.places for other in outcomes):
             outcomes.append(one)
     if not outcomes:
-        return _in_order(stored, _groups(parts, [part.flags for part in parts]), era)
+        return next(iter(tried.values()))
     sound = [one for one in outcomes if not _contradicts(one, stored)] or outcomes
     if len(sound) > 1 or (len(parts) > 1 and _renumbered(stored, parts, sound[0])):
         return Laid(
@@ -119,8 +124,7 @@ def _groups(parts: Sequence[Part], flags: Sequence[tuple[bool, ...]]) -> list[Gr
 def _in_order(stored: StoredLayer, groups: Sequence[Group], era: Era) -> Laid:
     """Deal the tensors out to the groups, one after the other."""
     laid, at = Laid(), 0
-    merged = _merged(groups)
-    for part, leaves in merged:
+    for part, leaves in groups:
         left = stored.tensors[at:]
         rows = recipes(part, leaves, [t.shape for t in left], era)
         if rows is None:
