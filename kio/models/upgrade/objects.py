@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from kio.models.allowlist import builtin_class, builtin_function
+from kio.models.eras import RENAMED
 from kio.models.upgrade.rule import Config, Context
 
 # Packages that were Keras once, or are still; the rest of a path is as in Keras.
@@ -87,7 +88,12 @@ def initializer(value: Any, context: Context) -> Any:
         context.applied["dtype of an initializer"] += 1
     if "partition_info" in inner:
         del inner["partition_info"]
-    return relocated(value, context)
+    value = relocated(value, context)
+    name = value.get("class_name")
+    if "module" not in value and (name in RENAMED or builtin_class(name, "keras.initializers") is not None):
+        # Said, since some are called otherwise in older Keras 3, which then is known from their place.
+        value |= {"module": "keras.initializers", "registered_name": None}
+    return value
 
 
 def relocated(value: Config, context: Context) -> Config:
