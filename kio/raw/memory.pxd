@@ -7,5 +7,6 @@ cdef enum:
 
 # Ask for huge pages, if they are quickly had.
 cdef void prepare(char *address, size_t nbytes) noexcept nogil
-# Have the pages now, all at once: huge ones where they were asked for and are quickly had.
-cdef void populate(void *address, size_t nbytes) noexcept nogil
+# Have the pages now, all at once.  True if they were huge ones that were long in coming:
+# what else was prepared and is not populated yet is then better had in small ones.
+cdef bint populate(void *address, size_t nbytes) noexcept nogil

@@ -50,26 +50,32 @@ cdef void prepare(char *address, size_t nbytes) noexcept nogil:
         return
     if waiting > 0:
         waiting -= nbytes
+        kio_advise_small(address, nbytes)
         return
     address += skipped
+    nbytes -= skipped
     kio_advise_huge(address, HUGE)
     began = kio_now_ns()
     address[0] = 0
     if kio_now_ns() - began < SLOW_NS:
         pause = 0
-        kio_advise_huge(address, nbytes - skipped)
+        kio_advise_huge(address, nbytes)
     else:
         give_up()
-
-
-cdef void populate(void *address, size_t nbytes) noexcept nogil:
-    cdef int64_t began
-    if waiting > 0:
         kio_advise_small(address, nbytes)
+
+
+cdef bint populate(void *address, size_t nbytes) noexcept nogil:
+    cdef int64_t began
+    if waiting > 0 or nbytes < HUGE:
+        kio_populate(address, nbytes)
+        return False
     began = kio_now_ns()
     kio_populate(address, nbytes)
-    if waiting <= 0 and nbytes == HUGE and kio_now_ns() - began > SLOW_NS:
-        give_up()
+    if kio_now_ns() - began < SLOW_NS:
+        return False
+    give_up()
+    return True
 
 
 cdef class Slab:

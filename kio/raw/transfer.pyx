@@ -40,7 +40,9 @@ from kio.raw cimport codecs, kernels
 from kio.raw.codecs cimport MAX_CODECS, Step
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.memory cimport HUGE, populate, prepare
-from kio.raw.platform cimport kio_advise_soon, kio_is_cached, kio_nap, kio_pread
+from kio.raw.platform cimport (
+    kio_advise_small, kio_advise_soon, kio_is_cached, kio_nap, kio_populate, kio_pread,
+)
 from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
 
@@ -173,6 +175,7 @@ cdef class Run:
     cdef bint stop
     cdef object verify           # as read() has it
     cdef bint fresh              # destinations have no pages yet
+    cdef bint slow               # and huge ones, which they may wait for, are long in coming
     cdef bint cold               # much of what is to be read is not in the page cache
     cdef uint64_t taken          # bytes of the jobs before next_job
     cdef object raised
@@ -531,6 +534,26 @@ cdef class Run:
         job.expected, job.found, job.number = expected, found, at
         return WRONG_SUM
 
+    cdef void do_without(self, Job *job) noexcept nogil:
+        """Small pages for this job and all that follow.
+
+        In one go: such advice stops every thread that waits for pages.
+        """
+        cdef Job *end = self.jobs + self.njobs
+        cdef uint8_t *first = job.dst
+        cdef uint8_t *last = job.dst
+        if self.slow:
+            return
+        self.slow = True
+        while job < end:
+            if job.kind == DIRECT:
+                if job.dst < last or job.dst > last + NEAR:
+                    kio_advise_small(first, last - first)
+                    first = job.dst
+                last = job.dst + job.nbytes
+            job += 1
+        kio_advise_small(first, last - first)
+
     cdef int direct(self, Job *job) noexcept nogil:
         cdef uint64_t at = 0, ready = 0, begun = 0, n
         cdef int outcome
@@ -540,7 +563,10 @@ cdef class Run:
         while at < job.nbytes:
             if self.fresh and at == ready:
                 ready = min(job.nbytes, at + FRESH)
-                populate(job.dst + at, ready - at)
+                if self.slow:
+                    kio_populate(job.dst + at, ready - at)
+                elif populate(job.dst + at, ready - at):
+                    self.do_without(job)
             n = (ready if self.fresh else job.nbytes) - at
             if summing or job.swap:
                 n = min(n, <uint64_t>HOT)
