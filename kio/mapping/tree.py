@@ -82,6 +82,7 @@ class Node:
         assets: Whether it loads assets.
         skip: Leave it and what hangs only on it alone.
         forms: By key of a leaf: the form in which another version of the framework kept it.
+        spare: Shapes of variables that older writers kept for it to no use.
         handle: The live object; opaque here.
         after: What remains to be done once its variables are set, or None.
     """
@@ -103,6 +104,7 @@ class Node:
         "name",
         "rivals",
         "skip",
+        "spare",
     )
 
     def __init__(self, index: int, cls: str, kind: str, name: str | None, handle: Any = None) -> None:
@@ -121,6 +123,7 @@ class Node:
         self.assets = False
         self.skip = False
         self.forms: Mapping[str, Form] = _NO_FORMS
+        self.spare: Sequence[tuple[int, ...]] = ()
         self.after: Callable[[], None] | None = None
 
     def __repr__(self) -> str:

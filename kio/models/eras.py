@@ -20,6 +20,7 @@ RELEASES = (
     "3.0.5", "3.1.1", "3.2.1", "3.3.3", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.8.0", "3.9.2", "3.10.0", "3.11.3",
     "3.12.0", "3.13.2", "3.14.1", "3.15.1",
 )  # fmt: skip
+NEWEST = tuple(map(int, RELEASES[-1].split(".")))
 _VERSION = re.compile(r"3\.(\d{1,3})(?:\.(\d{1,3}))?")
 
 # Since when the variables of a quantized layer are what they are now.
@@ -31,7 +32,7 @@ _QUANTIZED = {
     "awq": (3, 14),
 }
 # Initializers that had another name, and until when.
-_RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
+RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
 # A class that has another name in public, by its own.
 _PUBLIC = {"GroupedQueryAttention": "GroupQueryAttention"}
 # What graphs of operations hold, and since when it can be read.
@@ -94,26 +95,30 @@ def _text(version: Iterable[int]) -> str:
     return ".".join(map(str, version))
 
 
-def downgraded(tree: Any, version: tuple[int, ...], kin: Mapping[str, Sequence[str]]) -> Any:
+def downgraded(
+    tree: Any, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], newest: tuple[int, ...] | None = None
+) -> Any:
     """A configuration as that version reads it.
 
     Args:
         tree: What Keras serialised.
         version: The target.
         kin: Names of the Keras classes that each of the user's classes comes from.
+        newest: The version in whose grammar the tree is; None for the installed Keras.
 
     Raises:
         UnsupportedError: for a class, a function or a setting that the version does not have.
     """
-    if version >= installed():
+    if version >= (newest or installed()):
         return tree
     # As a reader will see it: lists for tuples.
-    return _Downgrade(version, kin).of(json.loads(json.dumps(tree)))
+    what = "compat" if newest is None else "model config"
+    return _Downgrade(version, kin, what).of(json.loads(json.dumps(tree)))
 
 
 class _Downgrade:
-    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]]) -> None:
-        self.version, self.kin = version, kin
+    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], what: str) -> None:
+        self.version, self.kin, self.what = version, kin, what
 
     def of(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -134,8 +139,8 @@ class _Downgrade:
             bases = (_PUBLIC.get(name, name),) if ours else self.kin.get(name.rpartition(">")[2], ())
             for each in bases:
                 config = self.without(each, config)
-            if module == "keras.initializers" and name in _RENAMED and self.version < _RENAMED[name][1]:
-                value = {**value, "class_name": _RENAMED[name][0]}
+            if module == "keras.initializers" and name in RENAMED and self.version < RENAMED[name][1]:
+                value = {**value, "class_name": RENAMED[name][0]}
             value = {**value, "config": self.in_old_form(name, module, config, value.get("build_config"))}
         for key, item in value.items():
             since = ACTIVATION_SINCE.get(item) if isinstance(item, str) and key.endswith("activation") else None
@@ -177,7 +182,8 @@ class _Downgrade:
 
     def refusal(self, what: str, since: Sequence[int]) -> UnsupportedError:
         return UnsupportedError(
-            f"compat: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and later"
+            f"{self.what}: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and "
+            "later"
         )
 
 

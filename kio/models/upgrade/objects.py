@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from kio.models.allowlist import builtin_class, builtin_function
+from kio.models.eras import RENAMED
 from kio.models.upgrade.rule import Config, Context
 
 # Packages that were Keras once, or are still; the rest of a path is as in Keras.
@@ -20,6 +21,8 @@ _INITIALIZERS = {"zero": "zeros", "one": "ones", "normal": "random_normal", "uni
 # Activations whose meaning changed in Keras 3, by the name that they had before; kio has them
 # as they were.  hard_sigmoid: clip(0.2 x + 0.5, 0, 1) became relu6(x + 3) / 6.
 CHANGED_ACTIVATIONS = frozenset({"hard_sigmoid"})
+
+_ARRAYS = frozenset({"__numpy__", "__tensor__"})
 
 _POLICIES = frozenset({"Policy", "PolicyV1", "DTypePolicy", "FloatDTypePolicy"})
 
@@ -73,6 +76,15 @@ def kio_function(name: str, context: Context) -> Config:
     }
 
 
+def kio_class(name: str, context: Context) -> Config:
+    """A class of ``kio.layers``, in today's grammar, still without its arguments."""
+    import kio.layers  # noqa: F401  (its classes register themselves)
+
+    context.kio_objects.add(name)
+    context.applied[f"{name} by kio"] += 1
+    return {"module": "kio.layers", "class_name": name, "registered_name": f"kio>{name}"}
+
+
 def initializer(value: Any, context: Context) -> Any:
     """An initializer without the dtype that tf.keras stored with it."""
     if isinstance(value, str):
@@ -87,7 +99,12 @@ def initializer(value: Any, context: Context) -> Any:
         context.applied["dtype of an initializer"] += 1
     if "partition_info" in inner:
         del inner["partition_info"]
-    return relocated(value, context)
+    value = relocated(value, context)
+    name = value.get("class_name")
+    if "module" not in value and (name in RENAMED or builtin_class(name, "keras.initializers") is not None):
+        # Said, since some are called otherwise in older Keras 3, which then is known from their place.
+        value |= {"module": "keras.initializers", "registered_name": None}
+    return value
 
 
 def relocated(value: Config, context: Context) -> Config:
@@ -118,8 +135,12 @@ def dtype(value: Any, context: Context) -> Any:
 
 
 def plain(value: Any, context: Context) -> Any:
-    """Any other value: objects in it find their modules."""
+    """Any other value: objects in it find their modules, arrays become numbers."""
     if isinstance(value, dict):
+        if value.get("class_name") in _ARRAYS and isinstance(value.get("config"), dict):
+            # Layers of TensorFlow 2.12 stored their numbers as NumPy's.
+            context.applied["numbers in arrays"] += 1
+            return value["config"].get("value")
         value = {key: plain(each, context) for key, each in value.items()}
         return relocated(value, context) if "class_name" in value and "config" in value else value
     if isinstance(value, list):
