@@ -14,6 +14,8 @@ from typing import Any
 
 from kio.errors import UnsupportedError, shown
 from kio.models.eras_table import ACTIVATION_SINCE, ARGUMENTS_OF, CLASS_SINCE
+from kio.models.upgrade import int4
+from kio.models.upgrade.rule import Context, Era
 
 # The last release of each minor version: what metadata.json says of a file for that version.
 RELEASES = (
@@ -31,6 +33,7 @@ _QUANTIZED = {
     "gptq": (3, 13),
     "awq": (3, 14),
 }
+_INT4 = (3, 11)
 # Initializers that had another name, and until when.
 RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
 # A class that has another name in public, by its own.
@@ -116,6 +119,10 @@ def downgraded(
     return _Downgrade(version, kin, what).of(json.loads(json.dumps(tree)))
 
 
+def _nobodys(name: str) -> bool:
+    return False
+
+
 class _Downgrade:
     def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], what: str) -> None:
         self.version, self.kin, self.what = version, kin, what
@@ -137,6 +144,8 @@ class _Downgrade:
             if ours or name in _PARTS:
                 self.check_class(name)
             bases = (_PUBLIC.get(name, name),) if ours else self.kin.get(name.rpartition(">")[2], ())
+            if ours:
+                config = int4.older(name, config, Context(Era(), _nobodys), self.version)
             for each in bases:
                 config = self.without(each, config)
             if module == "keras.initializers" and name in RENAMED and self.version < RENAMED[name][1]:
@@ -217,6 +226,9 @@ def check_layers(stored: Sequence[Any], version: tuple[int, ...]) -> None:
     for one in stored:
         mode = getattr(one.node.handle, "quantization_mode", None)
         since = _QUANTIZED.get(str(mode)) if mode is not None else None
+        if mode == "int4" and version >= _INT4 and getattr(one.node.handle, "_int4_block_size", None) in (None, -1):
+            # Packed as then where that is another form; an Embedding has had one form only.
+            since = None if one.node.forms or one.node.cls == "embedding" else since
         if since is not None and version < since <= installed():
             raise UnsupportedError(
                 f"compat: expected what Keras {_text(version)} has, found {one.node.name or one.node.cls} quantized "
