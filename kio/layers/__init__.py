@@ -8,8 +8,29 @@ kio converted; kio itself imports it when an old model asks for one.
 
 from __future__ import annotations
 
+from kio.layers import tf_arrays, tf_images, tf_math  # noqa: F401  (their functions enter the table)
 from kio.layers.dense import Highway, MaxoutDense
 from kio.layers.functions import hard_sigmoid
+from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, UpSampling2D
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
+from kio.layers.others import Functional, RadialConstraint, RandomFourierFeatures, SeparableConv1D, SimpleRNN
+from kio.layers.tf_function import TFFunction
 
-__all__ = ["Highway", "LocallyConnected1D", "LocallyConnected2D", "MaxoutDense", "hard_sigmoid"]
+__all__ = [
+    "Functional",
+    "Highway",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "MaxoutDense",
+    "RadialConstraint",
+    "RandomCrop",
+    "RandomFourierFeatures",
+    "RandomHeight",
+    "RandomWidth",
+    "Resizing",
+    "SeparableConv1D",
+    "SimpleRNN",
+    "TFFunction",
+    "UpSampling2D",
+    "hard_sigmoid",
+]

@@ -93,9 +93,10 @@ def model_from_config(
             raise resolver.error from None
         if isinstance(error, RuntimeError) and type(error).__module__ != "builtins":
             raise  # a backend's own trouble: out of memory, no device
+        cause = _root(error)
         raise ConfigError(
             f"model config: expected what Keras {version()} can build, found "
-            f"{type(error).__name__}: {_first_words(error)}"
+            f"{type(cause).__name__}{_place(error)}: {_first_words(cause)}"
         ) from error
 
 
@@ -194,6 +195,19 @@ def _sharing() -> Iterator[None]:
     """Keras's scope for objects that occur twice, leaving no trace."""
     with serialization_lib.ObjectSharingScope():
         yield
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first cause: what Keras raises around it only says which objects it was in."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _place(error: BaseException) -> str:
+    """The innermost object that could not be built, as Keras's errors name it."""
+    found = re.findall(r"Error when deserializing class '([\w>]+)' using config=.{0,400}?'name': '([^']*)'", str(error), re.S)
+    return f" in {shown(found[-1][0])} {shown(found[-1][1])}" if found else ""
 
 
 def _first_words(error: BaseException) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import keras
+import numpy as np
+
 from kio.models.upgrade.rule import Apply, Config, Context, dropped, renamed, rules
 
 SOURCE = "signatures of keras/layers of Keras 2.0 to 2.15 and of Keras 3.0 to 3.15"
@@ -53,6 +56,29 @@ def _renorm(config: Config, context: Context) -> bool:
         return False
     gone = [config.pop(name) for name in ("renorm", "renorm_clipping", "renorm_momentum") if name in config]
     return bool(gone)
+
+
+def _synchronized(config: Config, context: Context) -> bool:
+    """One batch over several devices: Keras 3 knows that on TensorFlow only, and refuses it elsewhere."""
+    if not config.get("synchronized") or keras.config.backend() == "tensorflow":
+        return False
+    del config["synchronized"]
+    return True
+
+
+def _pair(config: Config, context: Context) -> bool:
+    """Keras 2 broadcast the mean and variance of a Normalization to each other."""
+    mean, variance = config.get("mean"), config.get("variance")
+    if mean is None or variance is None:
+        return False
+    try:
+        both = np.broadcast_arrays(np.asarray(mean, "float64"), np.asarray(variance, "float64"))
+    except ValueError:
+        return False  # Keras says so better
+    if both[0].shape == np.shape(mean) == np.shape(variance):
+        return False
+    config["mean"], config["variance"] = (each.tolist() for each in both)
+    return True
 
 
 def _bool_scale(config: Config, context: Context) -> bool:
@@ -114,6 +140,8 @@ RULES = rules(SOURCE, (
     ("axis in a list", "BatchNormalization", _axis),
     ("scale and center as numbers", "BatchNormalization", _bool_scale),
     ("renorm off", "BatchNormalization", _renorm),
+    ("synchronized on one device", "BatchNormalization", _synchronized),
+    ("mean and variance of one shape", "Normalization", _pair),
     ("fused", "BatchNormalization", dropped("fused")),
     ("virtual_batch_size", "BatchNormalization", dropped("virtual_batch_size", None)),
     ("adjustment", "BatchNormalization", dropped("adjustment", None)),
