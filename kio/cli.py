@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from kio import api
@@ -30,6 +33,16 @@ def size(nbytes: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TiB"
+
+
+def _choose_backend() -> None:
+    """Where the user has not said which backend Keras runs on: one that is there.
+
+    Nothing here computes on it; numpy's convolves with the help of jax.
+    """
+    have = {name: find_spec(name) is not None for name in ("jax", "torch", "tensorflow")}
+    chosen = next((name for name in ("torch", "tensorflow") if have[name]), "numpy")
+    os.environ.setdefault("KERAS_BACKEND", "numpy" if have["jax"] else chosen)
 
 
 def _print(as_json: bool, value: Any, text: str) -> None:
@@ -106,6 +119,7 @@ def _facts(ckpt: Checkpoint) -> dict[str, Any]:
 
 def info(args: argparse.Namespace) -> int:
     """Show format, writer, sizes and the model in short."""
+    _choose_backend()
     with api.open(args.file) as ckpt:
         facts = _facts(ckpt)
     shown = {
@@ -205,23 +219,36 @@ def convert(args: argparse.Namespace) -> int:
     """Write what a file holds into another format."""
     from kio import writing
 
-    result = writing.convert(
-        args.src,
-        args.dst,
-        format=args.format,
-        dtype=args.dtype,
-        compression=args.compression,
-        zipped=not args.folder,
-        max_shard_size=args.max_shard_size,
-        overwrite=not args.keep,
-    )
-    value = {"path": result.path, "format": result.format, "nbytes": result.nbytes, "seconds": result.seconds}
-    _print(args.json, value, str(result))
+    _choose_backend()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        result = writing.convert(
+            args.src,
+            args.dst,
+            format=args.format,
+            dtype=args.dtype,
+            compression=args.compression,
+            zipped=not args.folder,
+            max_shard_size=args.max_shard_size,
+            overwrite=not args.keep,
+            compat=args.compat,
+        )
+    notes = [str(each.message) for each in said if issubclass(each.category, UserWarning)]
+    value = {
+        "path": result.path,
+        "format": result.format,
+        "nbytes": result.nbytes,
+        "seconds": result.seconds,
+        "needs": [f"kio.layers.{name}" for name in result.needs],
+        "notes": notes,
+    }
+    _print(args.json, value, "\n".join([str(result), *(f"  note: {note}" for note in notes)]))
     return 0
 
 
 def plan(args: argparse.Namespace) -> int:
     """Show which variable of a model gets which tensor of a file."""
+    _choose_backend()
     # The model's own weights do not matter here: only its configuration is built.
     with api.open(args.model) as ckpt:
         if ckpt.config is None:
@@ -265,6 +292,7 @@ def parser() -> argparse.ArgumentParser:
     converts.add_argument("--compression", choices=["gzip", "zstd"], help="of the tensors in HDF5 files")
     converts.add_argument("--max-shard-size", type=float, metavar="GIB", help="write shards of at most so much")
     converts.add_argument("--folder", action="store_true", help="write a model as a folder")
+    converts.add_argument("--compat", metavar="VERSION", help="Keras that shall read a model of an older one: 3.4, …")
     converts.add_argument("--keep", action="store_true", help="refuse to overwrite DST")
     command(plan, "file").add_argument("--model", required=True, help="a file with the model's configuration")
     command(demo, reads=False)

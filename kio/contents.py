@@ -8,6 +8,7 @@ bytes of a tensor may still be on a device or in another file.
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ Array = npt.NDArray[Any]
 
 
 _LITTLE = sys.byteorder == "little"
+# How a configuration names what kio has registered.
+_OURS = re.compile(r'"kio>(\w+)"')
 
 
 class Value:
@@ -158,6 +161,11 @@ class Contents:
     assets: Mapping[str, Asset] = field(default_factory=dict)
     version: tuple[int, ...] | None = None
     closing: Callable[[], None] | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What of ``kio.layers`` stock Keras needs to build the model."""
+        return tuple(sorted(set(_OURS.findall(self.config)))) if self.config and "kio>" in self.config else ()
 
     @property
     def nbytes(self) -> int:

@@ -15,7 +15,7 @@ from kio.raw import transfer
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
 # Formats that keep Keras's groups, and the layouts whose names make sense in them.
-_GROUPED = ("keras_archive", "keras_weights", "keras_shards")
+GROUPED = ("keras_archive", "keras_weights", "keras_shards")
 _MODEL = ("keras_archive",)
 _METADATA = ("keras_version", "date_saved")
 
@@ -45,7 +45,7 @@ def contents_of(
     if verify and transfer.fragile(checkpoint.values(), verify=True):
         transfer.check(checkpoint.values(), verify=True)
     made = Contents(tensors)
-    if format.name in _GROUPED and checkpoint.layout == "keras_paths":
+    if format.name in GROUPED and checkpoint.layout == "keras_paths":
         made.groups = _groups(checkpoint, tensors, renamer(rename))
     if format.name in _MODEL:
         made.config = checkpoint.config
@@ -65,7 +65,7 @@ def _check_layout(checkpoint: Checkpoint, format: Format) -> None:
             source=checkpoint.name,
             hint="build the model in code, load the weights, and use kio.save_model",
         )
-    fits = checkpoint.layout in ("keras_paths", "flat") if format.name in _GROUPED else True
+    fits = checkpoint.layout in ("keras_paths", "flat") if format.name in GROUPED else True
     if not fits or (format.name in _MODEL and checkpoint.layout != "keras_paths"):
         raise UnsupportedError(
             f"names for {format.name}: expected those of Keras 3 files, found layout {checkpoint.layout}",

@@ -108,6 +108,8 @@ class SaveResult:
         format: Name of the format.
         nbytes: Bytes written.
         seconds: From the call to the moment when the file had its name.
+        needs: Names in ``kio.layers`` that the model uses: stock Keras loads the file after
+            ``import kio.layers``.
 
     A save in the background (``kio.background.Saving``) is one that ``wait`` waits for.
     """
@@ -116,6 +118,7 @@ class SaveResult:
     format: str
     nbytes: int
     seconds: float
+    needs: tuple[str, ...] = ()
 
     def done(self) -> bool:
         """Whether the save has ended."""
@@ -131,7 +134,10 @@ class SaveResult:
 
     def __str__(self) -> str:
         rate = self.nbytes / self.seconds / 1e6 if self.seconds else 0.0
-        return f"{self.path}: {self.nbytes} bytes of {self.format} in {self.seconds:.3f} s ({rate:.0f} MB/s)"
+        text = f"{self.path}: {self.nbytes} bytes of {self.format} in {self.seconds:.3f} s ({rate:.0f} MB/s)"
+        if self.needs:
+            text += f"\n  stock Keras loads it after `import kio.layers`, which has its {', '.join(self.needs)}"
+        return text
 
     def __fspath__(self) -> str:
         return self.path

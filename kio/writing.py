@@ -11,7 +11,7 @@ from typing import Any
 from kio import background, formats
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, value_of
-from kio.conversion import Rename, contents_of
+from kio.conversion import GROUPED, Rename, contents_of
 from kio.errors import UnsupportedError
 from kio.formats.format import Format
 from kio.formats.target import Compression, Options, Progress, Target
@@ -204,11 +204,18 @@ def convert(
     progress: Progress | None = None,
     engine: str | None = None,
     limits: Limits | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+    compat: str | None = None,
 ) -> SaveResult:
-    """Write what one file holds into another format; no framework is needed.
+    """Write what one file holds into another format.
 
-    Bytes are copied as they are stored wherever they can be.  A format of weights alone
-    leaves configuration and assets behind.
+    Bytes are copied as they are stored wherever they can be, and no framework is needed.  A
+    format of weights alone leaves configuration and assets behind.
+
+    A model of an older Keras, or in legacy HDF5, that becomes one of today's is built, filled
+    and saved: this takes Keras and the model's memory.  The ``SaveResult`` says what of
+    ``kio.layers`` stock Keras then needs.
 
     Args:
         src: As for ``kio.open``, or a ``Checkpoint``.
@@ -220,6 +227,8 @@ def convert(
         zipped: False writes a model as a folder.
         verify: Check every checksum of ``src`` before anything is written.
         limits: As for ``kio.open``.
+        custom_objects, safe_mode: As for ``load_model``, where the model has to be built.
+        compat: As for ``save_model``, where the model has to be built.
         compression, overwrite, max_shard_size, durable, progress, engine: As for ``save_weights``.
 
     Returns:
@@ -227,6 +236,7 @@ def convert(
 
     Raises:
         UnsupportedError: for what the format cannot hold.
+        UnsafeError, MatchError: as ``load_model``, where the model has to be built.
         FormatError: if ``src`` is damaged.  OSError: as the system reports it.
 
     Memory: one tensor where bytes must be converted, 512 KiB a thread else.
@@ -242,11 +252,36 @@ def convert(
     )
     checkpoint = src if isinstance(src, Checkpoint) else formats.open_checkpoint(src, limits or DEFAULT)
     try:
-        contents = contents_of(checkpoint, chosen, dtype, rename, verify)
+        if _takes_the_model(checkpoint, chosen):
+            if rename is not None:
+                raise UnsupportedError("rename: expected None, as names are the model's, found one")
+            from kio.models import through
+
+            contents = through.contents(
+                checkpoint,
+                layout="keras_paths",
+                whole=chosen.name in _MODELS,
+                dtype=dtype,
+                verify=verify,
+                custom_objects=custom_objects,
+                safe_mode=safe_mode,
+                compat=compat,
+            )
+        else:
+            contents = contents_of(checkpoint, chosen, dtype, rename, verify)
         return _create(dst, contents, chosen, options, overwrite, durable, began)
     finally:
         if checkpoint is not src:
             checkpoint.close()
+
+
+def _takes_the_model(checkpoint: Checkpoint, format: Format) -> bool:
+    """Whether names or configuration of an old model mean something else in today's format."""
+    from kio.models import through
+
+    if format.name not in GROUPED or not through.is_old(checkpoint):
+        return False
+    return format.name in _MODELS or checkpoint.layout == "h5_layers"
 
 
 def format_of_weights(path: Any, max_shard_size: float | None = None, save_format: str | None = None) -> Format:
@@ -378,7 +413,7 @@ def _create(
             nbytes = create(target, contents, options)
             if after is not None:
                 after()
-            return SaveResult(target.name, format.name, nbytes, time.perf_counter() - began)
+            return SaveResult(target.name, format.name, nbytes, time.perf_counter() - began, contents.needs)
         if name is None:
             raise UnsupportedError("target: expected a path for a save in the background, found an open file")
         stack.pop_all()  # from here on it is closed by the save
@@ -394,4 +429,6 @@ def _create(
     def stage(arena: Arena) -> None:
         snapshot.take(contents, arena)
 
-    return background.save(name, format.name, stage, write, contents.close, began)
+    saving = background.save(name, format.name, stage, write, contents.close, began)
+    saving.needs = contents.needs
+    return saving

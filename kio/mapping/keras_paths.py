@@ -17,8 +17,8 @@ from typing import Any
 
 from kio.mapping.by_name import match_names
 from kio.mapping.evidence import Contradiction, contradictions, touched
-from kio.mapping.plan import Custom, Mismatch, Plan, Skipped, refusal
-from kio.mapping.reading import Options, Reading
+from kio.mapping.plan import Converted, Custom, Mismatch, Plan, Skipped, refusal
+from kio.mapping.reading import Options, Reading, form_of
 from kio.mapping.rules import RULES, Rule, paths
 from kio.mapping.stored import Patterns, Rename, Stored, chooser, renamer
 from kio.mapping.tree import Leaf, Node, Tree
@@ -182,9 +182,19 @@ class _Assembly:
                 pairs.append((tensor, leaf))
         if twice:
             plan.notes.append(f"{twice} tensors belong to variables that are stored again later, which counts.")
-            plan.pairs = [pair for pair in pairs if pair is not None]
-        else:
-            plan.pairs = pairs  # type: ignore[assignment]
+        self.divide([pair for pair in pairs if pair is not None] if twice else pairs)  # type: ignore[arg-type]
+
+    def divide(self, pairs: list[tuple[Tensor, Leaf]]) -> None:
+        """Into what is stored as it is, and what was kept in another form."""
+        if not any(node.forms for node in self.reading.order):
+            self.plan.pairs = pairs
+            return
+        for tensor, leaf in pairs:
+            form = form_of(tensor, leaf)
+            if form is None:
+                self.plan.pairs.append((tensor, leaf))
+            else:
+                self.plan.converted.append(Converted([tensor], leaf, form.make, form.what))
 
     def contradict(self, node: Node, path: str, c: Contradiction) -> None:
         self.spoken.add(path)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kio.mapping.plan import refusal
 from kio.mapping.rules import Rule, children
 from kio.mapping.stored import Chooser, Stored
-from kio.mapping.tree import Container, Leaf, Node, Tree
+from kio.mapping.tree import Container, Form, Leaf, Node, Tree
 from kio.raw.tensor import Tensor
 
 # Retries are bounded: paths to try may be as many as ways through the graph.
@@ -26,6 +26,16 @@ class Options:
 
     choose: Chooser | None = None
     renamed: Callable[[str], str] | None = None
+
+
+def form_of(tensor: Tensor, leaf: Leaf) -> Form | None:
+    """The other form of a variable that a tensor has, or None."""
+    form = leaf.node.forms.get(leaf.key)
+    return form if form is not None and tensor.shape == form.shape and tensor.dtype_name == leaf.dtype else None
+
+
+def _has_shape(tensor: Tensor, leaf: Leaf) -> bool:
+    return tensor.shape == leaf.shape or form_of(tensor, leaf) is not None
 
 
 class Reading:
@@ -151,7 +161,7 @@ class Reading:
             for node in nodes
             if self.paths[node.index] is None
             and len(node.leaves) == len(group)
-            and all(leaf.key in group and get(group[leaf.key]).shape == leaf.shape for leaf in node.leaves)
+            and all(leaf.key in group and _has_shape(get(group[leaf.key]), leaf) for leaf in node.leaves)
         ]
         named = [node for node in fitting if node.name == self.stored.names.get(place)]
         return named if len(named) == 1 else fitting
@@ -242,7 +252,10 @@ class Reading:
             if name is None:
                 return False
             tensor = get(name)
-            if tensor.shape != leaf.shape or (tensor.dtype_name != leaf.dtype and refusal(tensor, leaf)):
+            if tensor.shape != leaf.shape:
+                if form_of(tensor, leaf) is None:
+                    return False
+            elif tensor.dtype_name != leaf.dtype and refusal(tensor, leaf):
                 return False
             if tensor.problem is not None:
                 return False

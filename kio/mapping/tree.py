@@ -10,9 +10,24 @@ the graph into keys (``keras_paths``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How another writer kept a variable.
+
+    Attributes:
+        what: The form, for people.
+        shape: Of the tensor in that form; never the variable's own.
+        make: The stored array, alone in a list, to an array of the variable's shape.
+    """
+
+    what: str
+    shape: tuple[int, ...]
+    make: Callable[[Sequence[Any]], Any]
 
 
 class Leaf:
@@ -45,6 +60,9 @@ class Leaf:
         return f"Leaf({self.path}, {self.dtype}{list(self.shape)})"
 
 
+_NO_FORMS: Mapping[str, Form] = {}
+
+
 class Node:
     """One saveable object.
 
@@ -63,6 +81,7 @@ class Node:
         rivals: Names that prove, if stored, that the state is of another kind of object.
         assets: Whether it loads assets.
         skip: Leave it and what hangs only on it alone.
+        forms: By key of a leaf: the form in which another version of the framework kept it.
         handle: The live object; opaque here.
         after: What remains to be done once its variables are set, or None.
     """
@@ -75,6 +94,7 @@ class Node:
         "custom",
         "entries",
         "expects",
+        "forms",
         "handle",
         "index",
         "kind",
@@ -100,6 +120,7 @@ class Node:
         self.rivals: frozenset[str] = frozenset()
         self.assets = False
         self.skip = False
+        self.forms: Mapping[str, Form] = _NO_FORMS
         self.after: Callable[[], None] | None = None
 
     def __repr__(self) -> str:

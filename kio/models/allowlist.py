@@ -24,7 +24,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -87,7 +87,15 @@ EXECUTING = frozenset({"TFSMLayer", "TorchModuleWrapper"})
 
 
 class UnknownClassError(UnsupportedError, TypeError):
-    """A configuration names a class or function that neither Keras nor the user supplied."""
+    """A configuration names a class or function that neither Keras nor the user supplied.
+
+    Attributes:
+        names: What ``custom_objects`` lacks.
+    """
+
+    def __init__(self, what: str, names: Sequence[str], *, field: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, field=field, hint=hint)
+        self.names = tuple(names)
 
 
 class Resolver:
@@ -215,8 +223,24 @@ def unknown(kind: str, name: Any, module: Any, registered_name: Any, where: str)
     return UnknownClassError(
         f"model config: expected a {kind} of Keras or of custom_objects, found {kind} {label} "
         f"(module {shown(str(module))}, registered name {shown(str(registered_name))}) at {where}",
+        [key],
         field=where,
         hint=hint,
+    )
+
+
+def all_unknown(errors: Sequence[UnknownClassError]) -> UnknownClassError:
+    """One error for several names; the first is the one that says where it stands."""
+    if len(errors) == 1:
+        return errors[0]
+    names = [name for error in errors for name in error.names]
+    listed = ", ".join(f"{shown(name)!r}: …" for name in names)
+    return UnknownClassError(
+        f"model config: expected classes and functions of Keras or of custom_objects, found {len(names)} others: "
+        f"{', '.join(map(shown, names))}; the first at {errors[0].field}",
+        names,
+        field=errors[0].field,
+        hint=f"pass custom_objects={{{listed}}} or import the code that registers them",
     )
 
 

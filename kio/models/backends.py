@@ -19,7 +19,9 @@ through ``Variable.assign``, whose result every row reproduces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,11 +164,15 @@ def _split(
 
 # ------------------------------------------------------------------ jax
 
+_WIDE = frozenset({"float64", "int64", "uint64", "complex128"})
+
 
 def _jax_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
     from kio.models.jax_arrays import canonical, make
 
-    targets, arrays = _split(targets, arrays, lambda _, array: canonical(array.dtype))
+    wide = [v for v in targets if variables.dtype_of(v) in _WIDE and not canonical(np.dtype(variables.dtype_of(v)))]
+    with _narrowing(wide) if wide else contextlib.nullcontext():
+        targets, arrays = _split(targets, arrays, lambda _, array: canonical(array.dtype))
     distributed = variables.is_distributed()
     for variable, value in zip(targets, make(arrays), strict=True):
         if not distributed and getattr(variable, "_layout", None) is None:
@@ -175,6 +181,20 @@ def _jax_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
             variables.initialise_with(variable, value)
         else:
             variable._direct_assign(value)
+
+
+@contextlib.contextmanager
+def _narrowing(wide: Sequence[Any]) -> Iterator[None]:
+    """One warning for all variables that lose half of their bits, instead of one for each from jax."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Explicitly requested dtype", UserWarning)
+        yield
+    kinds = sorted({variables.dtype_of(v) for v in wide})
+    warnings.warn(
+        f"{len(wide)} variables of {' and '.join(kinds)} have half of their bits on jax, whose 64-bit numbers are "
+        "switched off: jax.config.update('jax_enable_x64', True) keeps them",
+        stacklevel=2,
+    )
 
 
 def _jax_restore(variable: Any, value: Any) -> None:

@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 from kio.mapping.tree import Leaf, Node
+from kio.models import int4
 
 Loader = Callable[[Any, Node], None]
 
@@ -108,8 +109,10 @@ def quantizable(main: str, obj: Any, node: Node) -> None:
         return
     mode = getattr(obj, "quantization_mode", None)
     spec = getattr(obj, "variable_serialization_spec", None)
-    if spec is None and mode is None:
-        spec = {None: [main, "bias"] if main == "kernel" else [main]}
+    if spec is None and mode in (None, "int4"):
+        # Of the modes of those days int4 alone has been kept otherwise since.
+        own = [main, "bias"] if main == "kernel" else [main]
+        spec = {mode: own if mode is None else [*own, f"{main}_scale"]}
     if spec is None or mode not in spec:
         # Before 3.13 quantized layers had orders of their own, which only they know.
         custom(obj, node)
@@ -127,6 +130,8 @@ def quantizable(main: str, obj: Any, node: Node) -> None:
             return
         variables.append(variable)
     _set_leaves(node, variables)
+    if mode == "int4" and main == "kernel":
+        node.forms = int4.forms(obj, node)
     lora = (f"lora_{main}_a", f"lora_{main}_b") if getattr(obj, "lora_enabled", False) else ()
     flags = {"is_gptq_calibrated": mode == "gptq", "is_awq_calibrated": mode == "awq"}
     kept = {name: value for name, value in flags.items() if getattr(obj, name, False) != value}

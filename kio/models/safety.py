@@ -14,7 +14,7 @@ from typing import Any
 from kio.dtypes import BY_NAME
 from kio.errors import CorruptError, LimitError, UnsafeError, shown
 from kio.limits import Limits
-from kio.models.allowlist import EXECUTING, Resolver, builtin_class, unknown
+from kio.models.allowlist import EXECUTING, Resolver, UnknownClassError, all_unknown, builtin_class, unknown
 
 # Values, not objects: Keras makes them without looking anything up.
 _DATA = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"})
@@ -22,6 +22,8 @@ _ARRAY_DTYPES = frozenset({*BY_NAME, "string", "str"})
 
 _LOOKUPS = frozenset({"IndexLookup", "StringLookup", "IntegerLookup", "TextVectorization"})
 _MODELS = frozenset({"Functional", "Sequential", "Model"})
+# Unknown names in one error.
+_LISTED = 20
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
@@ -35,11 +37,14 @@ def check(config: Any, resolver: Resolver, limits: Limits) -> None:
 
     Raises:
         UnsafeError: for anything that would execute code from the file.
-        UnknownClassError: for names that neither Keras nor the user supplied.
+        UnknownClassError: for names that neither Keras nor the user supplied; lists them all.
         LimitError: for too deep or too many nodes.
         CorruptError: for objects whose parts have the wrong type.
     """
-    _Walk(resolver, limits).visit(config, 0, in_call=False, in_custom=False)
+    walk = _Walk(resolver, limits)
+    walk.visit(config, 0, in_call=False, in_custom=False)
+    if walk.unknown:
+        raise all_unknown(list(walk.unknown.values()))
 
 
 class _Walk:
@@ -47,6 +52,8 @@ class _Walk:
         self._resolver = resolver
         self._limits = limits
         self._nodes = 0
+        # What nobody knows, by what it is called: the user wants to hear of all at once.
+        self.unknown: dict[tuple[str, ...], UnknownClassError] = {}
         # Keys and indices down to the current node.
         self._path: list[Any] = []
 
@@ -114,7 +121,12 @@ class _Walk:
         if found is None:
             if in_custom:
                 return True
-            raise unknown("function" if function else "class", label, module, registered, self._where)
+            kind = "function" if function else "class"
+            error = unknown(kind, label, module, registered, self._where)
+            self.unknown.setdefault((kind, *error.names), error)
+            if len(self.unknown) == _LISTED:
+                raise all_unknown(list(self.unknown.values()))
+            return True
         if not is_builtin(found):
             return True
         if in_call:

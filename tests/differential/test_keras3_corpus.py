@@ -150,6 +150,8 @@ def test_load_model(keras, folder, name):
             value = keras.ops.convert_to_numpy(variable)
             if value.itemsize != saved[f"variable_{k:03}"].itemsize:
                 continue  # jax without x64 has no float64; stock is compared with below
+            if folder.name == "int4" and list(value.shape) != record["shape"]:
+                continue  # packed along another axis since 3.14; tests/models/test_int4.py compares those
             if not np.array_equal(bits(value), bits(saved[f"variable_{k:03}"])):
                 wrong.append((record["path"], variable.path))
     if wrong:

@@ -342,3 +342,18 @@ def _run(code: str, **environment: str) -> None:
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_what_jax_narrows_is_said_once(recwarn: pytest.WarningsRecorder) -> None:
+    if keras.backend.backend() != "jax":
+        pytest.skip("the others keep 64 bits")
+    import jax
+
+    if jax.config.jax_enable_x64:
+        pytest.skip("jax keeps 64 bits")
+    targets = [keras.Variable(np.zeros(3, "float32"), dtype="float64", name=f"v{k}") for k in range(5)]
+    targets.append(keras.Variable(np.zeros(3, "float32"), name="narrow"))
+    recwarn.clear()
+    backends.put(targets, [np.full(3, k + 0.5) for k in range(5)] + [np.ones(3, "float32")])
+    assert [str(w.message)[:28] for w in recwarn.list] == ["5 variables of float64 have "]
+    assert [float(keras.ops.convert_to_numpy(v)[0]) for v in targets] == [0.5, 1.5, 2.5, 3.5, 4.5, 1.0]

@@ -294,10 +294,30 @@ def custom() -> dict[str, Any]:
 
 def test_unknown_class_says_what_to_do() -> None:
     with pytest.raises(UnknownClassError) as caught:
-        model_from_config(custom())
+        model_from_config(custom(), {"doubled": doubled})
     text = str(caught.value)
     assert "Doubling" in text and HERE in text and "custom_objects={'Doubling'" in text
     assert isinstance(caught.value, (TypeError, ValueError)) and isinstance(caught.value, KioError)
+
+
+def test_all_unknown_names_are_said_at_once() -> None:
+    said = r"found 2 others: Doubling, doubled; .*'Doubling': …, 'doubled': …"
+    with pytest.raises(UnknownClassError, match=said) as e:
+        model_from_config(custom())
+    assert e.value.names == ("Doubling", "doubled")
+    config = custom()
+    layers = config["config"]["layers"]
+    layers += [{**layers[1], "class_name": f"C{k}", "registered_name": f"C{k}"} for k in range(5000)]
+    with pytest.raises(UnknownClassError) as e:
+        model_from_config(config)
+    assert len(e.value.names) == 20 and len(str(e.value)) < 2000
+
+
+def test_what_runs_code_counts_for_more_than_unknown_names() -> None:
+    config = custom()
+    config["config"]["layers"].append({"class_name": "__lambda__", "config": {}})
+    with pytest.raises(UnsafeError):
+        model_from_config(config)
 
 
 def test_custom_objects_by_every_road() -> None:

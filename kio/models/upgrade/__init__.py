@@ -68,7 +68,7 @@ def upgrade(
     if "class_name" not in config or "config" not in config:
         changed = config  # no model: whoever builds it says so
     elif todays:
-        changed = keras3.older(config, context)
+        changed = keras3.adapted(config, context)
     else:
         changed = Layers(context).model(config)
     done = Upgraded(changed)

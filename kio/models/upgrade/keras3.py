@@ -1,14 +1,18 @@
-"""Between versions of Keras 3: arguments that a newer writer adds are left out at their default."""
+"""Between versions of Keras 3: what a newer writer says is left out where it says nothing new."""
 
 from __future__ import annotations
 
 import inspect
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 from kio.models.allowlist import builtin_class, version
+from kio.models.upgrade import int4
 from kio.models.upgrade.objects import module_of
 from kio.models.upgrade.rule import Config, Context, Era
+
+Change = Callable[[str, Config], Config]
 
 # Arguments that came after 3.0, with the value at which a layer does what it did before.
 ADDED: dict[str, tuple[Any, ...]] = {
@@ -53,23 +57,34 @@ def is_todays(config: Config, era: Era) -> bool:
     return era.modern or module_of(config.get("class_name"), module) == module
 
 
-def older(config: Config, context: Context) -> Config:
-    """A configuration without what the installed Keras is too old to know, as far as it says nothing."""
-    written = context.era.version
-    if written is not None and written <= installed():
-        return config
-    changed = _older(config, context)
-    return changed if isinstance(changed, dict) else config
+def adapted(config: Config, context: Context) -> Config:
+    """A configuration of Keras 3 as the installed Keras 3 takes it.
+
+    Of a newer one it loses what the installed one is too old to know, as far as that says
+    nothing; of an older one it says what went without saying.
+
+    Raises:
+        UpgradeError: for what the installed one cannot do.
+    """
+    written, here = context.era.version, installed()
+    changes: list[Change] = []
+    if written is None or written > here:
+        changes += [lambda name, inner: int4.older(name, inner, context, here), partial(known, context=context)]
+    if written is None or written < int4.SAID:
+        changes.append(lambda name, inner: int4.newer(name, inner, context, here))
+    changed = _adapted(config, changes)
+    return changed if isinstance(changed, dict) and changes else config
 
 
-def _older(node: Any, context: Context) -> Any:
+def _adapted(node: Any, changes: Sequence[Change]) -> Any:
     if isinstance(node, dict):
-        node = {key: _older(value, context) for key, value in node.items()}
+        node = {key: _adapted(value, changes) for key, value in node.items()}
         inner, name = node.get("config"), node.get("class_name")
         if isinstance(inner, dict) and isinstance(name, str) and builtin_class(name, node.get("module")) is not None:
-            node["config"] = known(name, inner, context)
+            for change in changes:
+                inner = node["config"] = change(name, inner)
         return node
-    return [_older(each, context) for each in node] if isinstance(node, list) else node
+    return [_adapted(each, changes) for each in node] if isinstance(node, list) else node
 
 
 @cache
