@@ -24,7 +24,7 @@ class _Resized(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         if interpolation not in METHODS:
             raise ValueError(
-                f"{type(self).__name__}: expected an interpolation of {', '.join(sorted(METHODS))}, found {interpolation!r}"
+                f"{type(self).__name__}: expected one of {', '.join(sorted(METHODS))}, found {interpolation!r}"
             )
         self.interpolation = interpolation
         self.data_format = data_format or keras.config.image_data_format()
@@ -69,7 +69,14 @@ class Resizing(_Resized):
         options: As of ``keras.layers.Layer``; ``data_format``.
     """
 
-    def __init__(self, height: int, width: int, interpolation: str = "bilinear", crop_to_aspect_ratio: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        interpolation: str = "bilinear",
+        crop_to_aspect_ratio: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(interpolation, **options)
         self.height, self.width, self.crop_to_aspect_ratio = height, width, crop_to_aspect_ratio
 
@@ -80,7 +87,7 @@ class Resizing(_Resized):
         if not self.crop_to_aspect_ratio:
             return images
         axes = (-2, -1) if self.first else (-3, -2)
-        rows, columns = _fitting(*(images.shape[axis] for axis in axes), (self.height, self.width))
+        rows, columns = _fitting(images.shape[axes[0]], images.shape[axes[1]], (self.height, self.width))
         return images[..., rows, columns] if self.first else images[..., rows, columns, :]
 
     def get_config(self) -> dict[str, Any]:
@@ -115,7 +122,7 @@ class RandomCrop(keras.layers.RandomCrop):  # type: ignore[misc]
             return super().call(inputs, training=True)
         first = self.data_format == "channels_first"
         axes = (-2, -1) if first else (-3, -2)
-        rows, columns = _fitting(*(inputs.shape[axis] for axis in axes), (self.height, self.width))
+        rows, columns = _fitting(inputs.shape[axes[0]], inputs.shape[axes[1]], (self.height, self.width))
         part = inputs[..., rows, columns] if first else inputs[..., rows, columns, :]
         return keras.ops.cast(resized(part, (self.height, self.width), first=first), self.compute_dtype)
 

@@ -182,7 +182,9 @@ class Wires:
                 for c, f in product(range(channels), range(filters)):
                     one = (c, *place) if first else (*place, c)
                     other = (f, *out) if first else (*out, f)
-                    pairs.append((np.ravel_multi_index(other, self.sides_out), np.ravel_multi_index(one, self.sides_in)))
+                    pairs.append(
+                        (np.ravel_multi_index(other, self.sides_out), np.ravel_multi_index(one, self.sides_in))
+                    )
         found = np.array(sorted(pairs), "int64").reshape(-1, 2)
         self.outputs, self.inputs = found[:, 0].astype("int32"), found[:, 1].astype("int32")
         self.shape = (*self.sides_in, *self.sides_out) if self._dense else (len(found),)

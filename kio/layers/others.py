@@ -12,7 +12,7 @@ from keras import constraints, initializers, ops, regularizers
 def _functional() -> type:
     base: Any = type(keras.Model(*[keras.Input((1,))] * 2))
 
-    class Functional(base):  # type: ignore[misc, valid-type]
+    class Functional(base):  # type: ignore[misc]
         """A functional model whose calls keep the ``training`` that they were made with.
 
         ``layer(x, training=False)`` in the graph of a model meant that in Keras 2 whatever the
@@ -79,7 +79,14 @@ class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
     Weights: kernel and bias, never trained, and the scale, trained if the layer is.
     """
 
-    def __init__(self, output_dim: int, kernel_initializer: Any = "gaussian", scale: Any = None, trainable: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        output_dim: int,
+        kernel_initializer: Any = "gaussian",
+        scale: Any = None,
+        trainable: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(trainable=trainable, **options)
         self.output_dim, self.kernel_initializer, self.scale = output_dim, kernel_initializer, scale
 
@@ -90,13 +97,17 @@ class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
         start = known.get(self.kernel_initializer.lower()) if named else initializers.get(self.kernel_initializer)
         if start is None:
             start = initializers.get(self.kernel_initializer)
-        self.unscaled_kernel = self.add_weight(name="unscaled_kernel", shape=(n, self.output_dim), initializer=start, trainable=False)
+        self.unscaled_kernel = self.add_weight(
+            name="unscaled_kernel", shape=(n, self.output_dim), initializer=start, trainable=False
+        )
         phase = initializers.RandomUniform(0.0, 2 * math.pi)
         self.bias = self.add_weight(name="bias", shape=(self.output_dim,), initializer=phase, trainable=False)
         default = math.sqrt(n / 2.0) if named and self.kernel_initializer.lower() == "gaussian" else 1.0
         width = initializers.Constant(default if self.scale is None else self.scale)
         # Keras 2 asked for the constraint of a positive number only.
-        self.kernel_scale = self.add_weight(name="kernel_scale", shape=(1,), initializer=width, trainable=True, constraint="non_neg")
+        self.kernel_scale = self.add_weight(
+            name="kernel_scale", shape=(1,), initializer=width, trainable=True, constraint="non_neg"
+        )
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -134,7 +145,7 @@ class RadialConstraint(constraints.Constraint):  # type: ignore[misc]
         start, rings = n // 2, (n + 1) // 2
 
         def source(ring: int) -> int:
-            return start - 1 if ring == 0 else start + ring - (n % 2)
+            return int(start - 1 if ring == 0 else start + ring - (n % 2))
 
         places = [[source(rings - 1 - min(r, c, n - 1 - r, n - 1 - c)) for c in range(n)] for r in range(n)]
         return ops.stack([ops.stack([w[i, i] for i in row]) for row in places])

@@ -58,18 +58,20 @@ def _gaussian(d: Array) -> Array:
     return np.where(np.abs(d) < radius, np.exp(-(d * d) / (2.0 * (radius / 3.0) ** 2)), 0.0)
 
 
-_KERNELS: dict[str, tuple[Callable[[Array], Array], float]] = {
-    "bilinear": (_triangle, 1.0),
-    "bicubic": (_keys, 2.0),
-    "mitchellcubic": (_mitchell, 2.0),
-    "lanczos3": (_lanczos(3.0), 3.0),
-    "lanczos5": (_lanczos(5.0), 5.0),
-    "gaussian": (_gaussian, 1.5),
+_KERNELS: dict[str, Callable[[Array], Array]] = {
+    "bilinear": _triangle,
+    "bicubic": _keys,
+    "mitchellcubic": _mitchell,
+    "lanczos3": _lanczos(3.0),
+    "lanczos5": _lanczos(5.0),
+    "gaussian": _gaussian,
 }
 METHODS = frozenset({*_KERNELS, "nearest", "area"})
 
 
-def weights(old: int, new: int, method: str, antialias: bool = False, corners: bool = False, half: bool = True) -> Array:
+def weights(
+    old: int, new: int, method: str, antialias: bool = False, corners: bool = False, half: bool = True
+) -> Array:
     """One axis as a matrix ``(new, old)``.
 
     Args:
@@ -91,7 +93,7 @@ def weights(old: int, new: int, method: str, antialias: bool = False, corners: b
     if method == "nearest":
         place = np.round(centre) if corners else np.floor(centre if not half else (rows + 0.5) * scale)
         return np.asarray((columns == np.clip(place, 0, old - 1)[:, None]).astype("f8"))
-    kernel, radius = _KERNELS[method]
+    kernel = _KERNELS[method]
     if method == "bilinear" and not antialias:
         # Edge pixels go on outside.
         return np.asarray(kernel(columns - np.clip(centre, 0, old - 1)[:, None]))
@@ -107,9 +109,14 @@ def weights(old: int, new: int, method: str, antialias: bool = False, corners: b
 
 
 def resized(
-    images: Any, size: Any, method: str = "bilinear", antialias: bool = False, corners: bool = False,
-    half: bool = True, first: bool = False,
-) -> Any:  # fmt: skip
+    images: Any,
+    size: Any,
+    method: str = "bilinear",
+    antialias: bool = False,
+    corners: bool = False,
+    half: bool = True,
+    first: bool = False,
+) -> Any:
     """Images of another size.
 
     Args:
@@ -132,5 +139,7 @@ def resized(
             continue
         made = ops.cast(made, "float32") if "int" in str(made.dtype) else made
         moved = ops.moveaxis(made, axis, -1)
-        made = ops.moveaxis(ops.matmul(moved, ops.cast(ops.convert_to_tensor(matrix.T.astype("float32")), moved.dtype)), -1, axis)
+        made = ops.moveaxis(
+            ops.matmul(moved, ops.cast(ops.convert_to_tensor(matrix.T.astype("float32")), moved.dtype)), -1, axis
+        )
     return made

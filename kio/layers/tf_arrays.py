@@ -19,7 +19,9 @@ def identity(x: Any, *_: Any, **__: Any) -> Any:
 @named("ensure_shape")
 def ensure_shape(x: Any, shape: Any) -> Any:
     found = tuple(x.shape)
-    if len(found) != len(shape) or any(a is not None and b is not None and a != b for a, b in zip(found, shape, strict=True)):
+    if len(found) != len(shape) or any(
+        a is not None and b is not None and a != b for a, b in zip(found, shape, strict=True)
+    ):
         raise ValueError(f"tf.ensure_shape: expected {tuple(shape)}, found {found}")
     return x
 
@@ -28,7 +30,9 @@ def ensure_shape(x: Any, shape: Any) -> Any:
 def shape(input: Any, **_: Any) -> Any:
     # In a jitted function of JAX a NumPy array stays a constant, which reshape needs.
     found = ops.shape(input)
-    return np.asarray(found, "int32") if all(isinstance(n, int) for n in found) else ops.stack([tensor(n) for n in found])
+    return (
+        np.asarray(found, "int32") if all(isinstance(n, int) for n in found) else ops.stack([tensor(n) for n in found])
+    )
 
 
 @named("size", "compat.v1.size")
@@ -74,7 +78,11 @@ def ones(shape: Any, dtype: Any = "float32") -> Any:
 @named("range")
 def arange(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> Any:
     ends = sizes([start] if limit is None else [start, limit])
-    return ops.arange(*ends, step=delta, dtype=dtype or "int32") if limit is not None else ops.arange(ends[0], dtype=dtype or "int32")
+    return (
+        ops.arange(*ends, step=delta, dtype=dtype or "int32")
+        if limit is not None
+        else ops.arange(ends[0], dtype=dtype or "int32")
+    )
 
 
 @named("__operators__.getitem")

@@ -122,7 +122,8 @@ def _tile(x: Any, multiples: Any) -> Any:
 
 def _getitem(x: Any, slice_spec: Any) -> Any:
     keys = list(slice_spec) if isinstance(slice_spec, (list, tuple)) else [slice_spec]
-    left, made = list(_shape(x)), []
+    left = list(_shape(x))
+    made: list[int | None] = []
     ellipsis = next((i for i, k in enumerate(keys) if k is Ellipsis), None)
     if ellipsis is not None:
         taken = sum(k is not None for k in keys) - 1
@@ -178,10 +179,55 @@ _SPECS: dict[str, Callable[..., Any]] = {
 
 # Arguments that are numbers, not tensors; of the functions beside them, tensors too.
 SIZES = frozenset(
-    "axis axes k maxlen size sizes strides stride ksize num_segments depth begin end block_size block_shape paddings crops "
-    "keepdims keep_dims multiples shape dims slice_spec num_or_size_splits perm start limit delta minlength offset_height "
-    "offset_width target_height target_width window_shape dilations dilation_rate rates rate batch_dims num_lower num_upper "
-    "ord dtype padding data_format depth_radius central_fraction".split()
+    [
+        "axis",
+        "axes",
+        "k",
+        "maxlen",
+        "size",
+        "sizes",
+        "strides",
+        "stride",
+        "ksize",
+        "num_segments",
+        "depth",
+        "begin",
+        "end",
+        "block_size",
+        "block_shape",
+        "paddings",
+        "crops",
+        "keepdims",
+        "keep_dims",
+        "multiples",
+        "shape",
+        "dims",
+        "slice_spec",
+        "num_or_size_splits",
+        "perm",
+        "start",
+        "limit",
+        "delta",
+        "minlength",
+        "offset_height",
+        "offset_width",
+        "target_height",
+        "target_width",
+        "window_shape",
+        "dilations",
+        "dilation_rate",
+        "rates",
+        "rate",
+        "batch_dims",
+        "num_lower",
+        "num_upper",
+        "ord",
+        "dtype",
+        "padding",
+        "data_format",
+        "depth_radius",
+        "central_fraction",
+    ]
 )
 COMPUTED = frozenset({"reshape", "broadcast_to", "tile", "fill", "zeros", "ones", "__operators__.getitem"})
 

@@ -30,9 +30,7 @@ def _padding(value: Any) -> str:
 
 
 def _pool(apply: str, rank: int) -> Any:
-    def pool(
-        input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None, **_: Any
-    ) -> Any:
+    def pool(input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None, **_: Any) -> Any:
         last(data_format)
         function = ops.max_pool if apply == "max" else ops.average_pool
         return function(input, _inner(ksize, rank), _inner(strides, rank), _padding(padding), "channels_last")
@@ -46,8 +44,16 @@ for _rank, _names in ((1, "nn.{}_pool1d"), (2, "nn.{}_pool2d nn.{}_pool compat.v
 
 
 @named("compat.v1.nn.pool", "nn.pool")
-def pool(input: Any, window_shape: Any, pooling_type: str, strides: Any = None, padding: Any = "VALID",
-         data_format: Any = None, dilation_rate: Any = None, dilations: Any = None) -> Any:  # fmt: skip
+def pool(
+    input: Any,
+    window_shape: Any,
+    pooling_type: str,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: Any = None,
+    dilation_rate: Any = None,
+    dilations: Any = None,
+) -> Any:
     last(data_format)
     if any(n != 1 for n in (dilation_rate or dilations or [])):
         raise ValueError("tf.nn.pool: expected no dilation")
@@ -56,12 +62,23 @@ def pool(input: Any, window_shape: Any, pooling_type: str, strides: Any = None, 
 
 
 def _conv(rank: int) -> Any:
-    def conv(input: Any, filters: Any = None, strides: Any = None, padding: Any = "VALID", data_format: Any = None,
-             dilations: Any = None, filter: Any = None, stride: Any = None, dilation_rate: Any = None) -> Any:  # fmt: skip
+    def conv(
+        input: Any,
+        filters: Any = None,
+        strides: Any = None,
+        padding: Any = "VALID",
+        data_format: Any = None,
+        dilations: Any = None,
+        filter: Any = None,
+        stride: Any = None,
+        dilation_rate: Any = None,
+    ) -> Any:
         last(data_format)
         kernel = tensor(filters if filters is not None else filter, like=input)
         steps = _inner(strides if strides is not None else stride, rank)
-        return ops.conv(input, kernel, steps, _padding(padding), "channels_last", _inner(dilations or dilation_rate, rank))
+        return ops.conv(
+            input, kernel, steps, _padding(padding), "channels_last", _inner(dilations or dilation_rate, rank)
+        )
 
     return conv
 
@@ -72,35 +89,61 @@ named("nn.conv3d", "compat.v1.nn.conv3d")(_conv(3))
 
 
 @named("compat.v1.nn.depthwise_conv2d", "nn.depthwise_conv2d")
-def depthwise_conv2d(input: Any, filter: Any, strides: Any, padding: Any, rate: Any = None, data_format: Any = None,
-                     dilations: Any = None) -> Any:  # fmt: skip
+def depthwise_conv2d(
+    input: Any,
+    filter: Any,
+    strides: Any,
+    padding: Any,
+    rate: Any = None,
+    data_format: Any = None,
+    dilations: Any = None,
+) -> Any:
     last(data_format)
     kernel = tensor(filter, like=input)
-    return ops.depthwise_conv(input, kernel, _inner(strides), _padding(padding), "channels_last", _inner(rate or dilations))
+    return ops.depthwise_conv(
+        input, kernel, _inner(strides), _padding(padding), "channels_last", _inner(rate or dilations)
+    )
 
 
 @named("compat.v1.nn.separable_conv2d", "nn.separable_conv2d")
-def separable_conv2d(input: Any, depthwise_filter: Any, pointwise_filter: Any, strides: Any, padding: Any, rate: Any = None,
-                     data_format: Any = None, dilations: Any = None) -> Any:  # fmt: skip
+def separable_conv2d(
+    input: Any,
+    depthwise_filter: Any,
+    pointwise_filter: Any,
+    strides: Any,
+    padding: Any,
+    rate: Any = None,
+    data_format: Any = None,
+    dilations: Any = None,
+) -> Any:
     made = depthwise_conv2d(input, depthwise_filter, strides, padding, rate, data_format, dilations)
     return ops.conv(made, tensor(pointwise_filter, like=input), 1, "valid", "channels_last")
 
 
 @named("nn.conv2d_transpose", "compat.v1.nn.conv2d_transpose")
-def conv2d_transpose(input: Any, filters: Any, output_shape: Any, strides: Any, padding: Any = "SAME", data_format: Any = "NHWC",
-                     dilations: Any = None) -> Any:  # fmt: skip
+def conv2d_transpose(
+    input: Any,
+    filters: Any,
+    output_shape: Any,
+    strides: Any,
+    padding: Any = "SAME",
+    data_format: Any = "NHWC",
+    dilations: Any = None,
+) -> Any:
     last(data_format)
     steps, kernel = _inner(strides), tensor(filters, like=input)
     made = ops.conv_transpose(input, kernel, steps, _padding(padding), None, "channels_last", 1)
     if tuple(made.shape[1:]) != tuple(output_shape[1:]) or dilations is not None:
-        raise ValueError(f"tf.nn.conv2d_transpose: expected an output of {tuple(made.shape)}, found {tuple(output_shape)}")
+        raise ValueError(
+            f"tf.nn.conv2d_transpose: expected an output of {tuple(made.shape)}, found {tuple(output_shape)}"
+        )
     return made
 
 
 @named("space_to_batch_nd", "compat.v1.space_to_batch_nd")
 def space_to_batch(input: Any, block_shape: Any, paddings: Any) -> Any:
     x = ops.pad(input, [[0, 0], *paddings, [0, 0]])
-    b, h, w, c = x.shape
+    _, h, w, c = x.shape
     m, n = block_shape
     x = ops.reshape(x, (-1, h // m, m, w // n, n, c))
     return ops.reshape(ops.transpose(x, (2, 4, 0, 1, 3, 5)), (-1, h // m, w // n, c))
@@ -117,8 +160,17 @@ def batch_to_space(input: Any, block_shape: Any, crops: Any) -> Any:
 
 
 @named("compat.v1.nn.fused_batch_norm")
-def fused_batch_norm(x: Any, scale: Any, offset: Any, mean: Any, variance: Any, epsilon: float = 0.001,
-                     is_training: bool = True, data_format: str = "NHWC", exponential_avg_factor: float = 1.0) -> Any:  # fmt: skip
+def fused_batch_norm(
+    x: Any,
+    scale: Any,
+    offset: Any,
+    mean: Any,
+    variance: Any,
+    epsilon: float = 0.001,
+    is_training: bool = True,
+    data_format: str = "NHWC",
+    exponential_avg_factor: float = 1.0,
+) -> Any:
     last(data_format)
     if is_training:
         raise ValueError("tf.nn.fused_batch_norm: expected is_training=False, found True")
@@ -128,7 +180,9 @@ def fused_batch_norm(x: Any, scale: Any, offset: Any, mean: Any, variance: Any, 
 
 
 @named("nn.local_response_normalization", "nn.lrn")
-def local_response_normalization(input: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5) -> Any:
+def local_response_normalization(
+    input: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5
+) -> Any:
     n = input.shape[-1]
     near = [[1.0 if abs(i - j) <= depth_radius else 0.0 for j in range(n)] for i in range(n)]
     total = ops.matmul(ops.square(input), tensor(near, like=input))
@@ -197,7 +251,11 @@ def crop(image: Any, offset_height: int, offset_width: int, target_height: int, 
 @named("image.pad_to_bounding_box")
 def pad(image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int) -> Any:
     h, w = image.shape[-3:-1]
-    widths = [[offset_height, target_height - h - offset_height], [offset_width, target_width - w - offset_width], [0, 0]]
+    widths = [
+        [offset_height, target_height - h - offset_height],
+        [offset_width, target_width - w - offset_width],
+        [0, 0],
+    ]
     return ops.pad(image, [[0, 0]] * (len(image.shape) - 3) + widths)
 
 
@@ -210,14 +268,22 @@ def central_crop(image: Any, central_fraction: float) -> Any:
 
 @named("image.extract_patches")
 def extract_patches(images: Any, sizes: Any, strides: Any, rates: Any, padding: Any) -> Any:
-    kernel = np.eye(sizes[1] * sizes[2] * images.shape[-1], dtype="float32")
-    kernel = kernel.reshape(sizes[1], sizes[2], images.shape[-1], -1)
-    return ops.conv(images, tensor(kernel, like=images), _inner(strides), _padding(padding), "channels_last", _inner(rates))
+    n = sizes[1] * sizes[2] * images.shape[-1]
+    kernel = np.eye(n, dtype="float32").reshape(sizes[1], sizes[2], images.shape[-1], n)
+    return ops.conv(
+        images, tensor(kernel, like=images), _inner(strides), _padding(padding), "channels_last", _inner(rates)
+    )
 
 
 @named("image.resize", "compat.v1.image.resize")
-def resize(images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: bool = False,
-           align_corners: bool = False) -> Any:  # fmt: skip
+def resize(
+    images: Any,
+    size: Any,
+    method: str = "bilinear",
+    preserve_aspect_ratio: bool = False,
+    antialias: bool = False,
+    align_corners: bool = False,
+) -> Any:
     if preserve_aspect_ratio:
         raise ValueError("tf.image.resize: expected preserve_aspect_ratio=False, found True")
     return resized(images, size, method, antialias, align_corners)

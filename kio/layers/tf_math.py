@@ -12,7 +12,9 @@ from kio.layers.tf_function import named, tensor
 
 @named("math.squared_difference", "compat.v1.squared_difference")
 def squared_difference(x: Any, y: Any) -> Any:
-    return ops.square(ops.subtract(tensor(x, like=y if not _plain(y) else None), tensor(y, like=x if not _plain(x) else None)))
+    return ops.square(
+        ops.subtract(tensor(x, like=y if not _plain(y) else None), tensor(y, like=x if not _plain(x) else None))
+    )
 
 
 def _plain(value: Any) -> bool:
@@ -36,7 +38,11 @@ def add_n(inputs: Any, **_: Any) -> Any:
 @named("math.divide_no_nan", "compat.v1.div_no_nan")
 def divide_no_nan(x: Any, y: Any) -> Any:
     x, y = _both(x, y)
-    return ops.divide_no_nan(x, y) if hasattr(ops, "divide_no_nan") else ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
+    return (
+        ops.divide_no_nan(x, y)
+        if hasattr(ops, "divide_no_nan")
+        else ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
+    )
 
 
 @named("math.multiply_no_nan")
@@ -268,9 +274,15 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 @named("linalg.matmul", "matmul")
 def matmul(
-    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, adjoint_a: bool = False, adjoint_b: bool = False,
-    adj_x: bool = False, adj_y: bool = False,
-) -> Any:  # fmt: skip
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+    adj_x: bool = False,
+    adj_y: bool = False,
+) -> Any:
     a, b = _both(a, b)
     a = ops.swapaxes(a, -1, -2) if transpose_a or adjoint_a or adj_x else a
     b = ops.swapaxes(b, -1, -2) if transpose_b or adjoint_b or adj_y else b
@@ -326,9 +338,12 @@ def set_diag(input: Any, diagonal: Any) -> Any:
 def band_part(input: Any, num_lower: int, num_upper: int) -> Any:
     rows, columns = input.shape[-2], input.shape[-1]
     mask = [
-        [1.0 if (num_lower < 0 or r - c <= num_lower) and (num_upper < 0 or c - r <= num_upper) else 0.0 for c in range(columns)]
+        [
+            1.0 if (num_lower < 0 or r - c <= num_lower) and (num_upper < 0 or c - r <= num_upper) else 0.0
+            for c in range(columns)
+        ]
         for r in range(rows)
-    ]  # fmt: skip
+    ]
     return ops.multiply(input, tensor(mask, like=input))
 
 

@@ -26,7 +26,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from keras.src import api_export
@@ -327,7 +327,12 @@ def _exported() -> dict[str, Any]:
 def _vars_of(module: str) -> dict[str, Any]:
     """The names of a module that is loaded already; empty if it is not."""
     loaded = sys.modules.get(module)
-    return {} if loaded is None else vars(loaded)
+    if loaded is None and module.startswith("keras."):
+        # Keras 3.1 to 3.12: public modules are attributes of the package, but not loaded by their names.
+        loaded = sys.modules.get("keras")
+        for part in module.split(".")[1:]:
+            loaded = vars(loaded).get(part) if isinstance(loaded, ModuleType) else None
+    return vars(loaded) if isinstance(loaded, ModuleType) else {}
 
 
 def _join(*parts: str) -> str:

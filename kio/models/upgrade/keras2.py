@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from kio.models.upgrade.rule import Apply, Config, Context, dropped, renamed, rules
+from kio.models.upgrade.rule import Apply, Config, Context, dropped, refuse, renamed, rules
 
 SOURCE = "signatures of keras/layers of Keras 2.0 to 2.15 and of Keras 3.0 to 3.15"
 
@@ -36,8 +36,10 @@ _DEPTHWISE = "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D"
 def _axis(config: Config, context: Context) -> bool:
     """tf.keras stored the axis of a BatchNormalization as a list."""
     axis = config.get("axis")
-    if not isinstance(axis, list) or len(axis) != 1:
+    if not isinstance(axis, list):
         return False
+    if len(axis) != 1:
+        raise refuse(f"axis of {config.get('name')}", "one axis, as Keras 3's BatchNormalization has", axis)
     config["axis"] = axis[0]
     return True
 
@@ -79,6 +81,12 @@ def _pair(config: Config, context: Context) -> bool:
         return False
     config["mean"], config["variance"] = (each.tolist() for each in both)
     return True
+
+
+def _silent_regularizer(config: Config, context: Context) -> bool:
+    if config.get("activity_regularizer") is not None:
+        raise refuse(f"activity_regularizer of {config.get('name')}", "None", config["activity_regularizer"])
+    return False
 
 
 def _bool_scale(config: Config, context: Context) -> bool:
@@ -149,6 +157,8 @@ RULES = rules(SOURCE, (
     ("trainable of a dropout", "SpatialDropout1D SpatialDropout2D SpatialDropout3D", dropped("trainable")),
     ("trainable of a preprocessing layer", "Discretization HashedCrossing", dropped("trainable")),
     ("shapes of a MultiHeadAttention", "MultiHeadAttention", _forgotten("query_shape", "key_shape", "value_shape")),
+    # Every projection has it there too, but the sum of them is another one.
+    ("activity_regularizer of a MultiHeadAttention", "MultiHeadAttention", _silent_regularizer),
     ("softmax_robust_masking", "Softmax MultiHeadAttention", dropped("softmax_robust_masking")),
     ("robust_masking", "Softmax", dropped("robust_masking")),
     ("causal", "Attention AdditiveAttention", _causal),

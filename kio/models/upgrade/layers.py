@@ -19,7 +19,15 @@ _SEQUENTIAL = {"module": "keras", "class_name": "Sequential", "registered_name":
 
 # Layers that Keras no longer has and kio does.
 KIO_LAYERS = frozenset(
-    "LocallyConnected1D LocallyConnected2D Highway MaxoutDense RandomFourierFeatures RandomHeight RandomWidth".split()
+    {
+        "LocallyConnected1D",
+        "LocallyConnected2D",
+        "Highway",
+        "MaxoutDense",
+        "RandomFourierFeatures",
+        "RandomHeight",
+        "RandomWidth",
+    }
 )
 
 # Interpolations that are the same on every backend of Keras 3.

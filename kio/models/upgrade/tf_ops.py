@@ -307,7 +307,8 @@ FUNCTIONS: dict[str, Make] = {
         ("math.tanh nn.tanh tanh", "Tanh"), ("math.floor floor", "Floor"), ("math.ceil", "Ceil"),
         ("math.reciprocal", "Reciprocal"), ("math.log1p", "Log1p"), ("math.expm1", "Expm1"),
         ("math.logical_not __operators__.invert", "LogicalNot"), ("math.cosh", "Cosh"), ("math.sinh", "Sinh"),
-        ("math.atan", "Arctan"), ("math.rint math.round round", "Round"), ("math.asin", "Arcsin"), ("math.acos", "Arccos"),
+        ("math.atan", "Arctan"), ("math.rint math.round round", "Round"), ("math.asin", "Arcsin"),
+        ("math.acos", "Arccos"),
         ("math.asinh", "Arcsinh"), ("math.acosh", "Arccosh"), ("math.atanh", "Arctanh"), ("math.is_nan", "Isnan"),
         ("math.is_inf", "Isinf"), ("math.is_finite", "Isfinite"), ("math.real", "Real"), ("math.imag", "Imag"),
         ("math.conj", "Conjugate"),
@@ -460,9 +461,8 @@ def _operation(function: str, first: Any, others: Config, context: Context) -> O
 
 
 def _own() -> Collection[str]:
-    from kio.layers.tf_function import FUNCTIONS as table
-
     import kio.layers  # noqa: F401  (fills the table)
+    from kio.layers.tf_function import FUNCTIONS as table
 
     return table
 

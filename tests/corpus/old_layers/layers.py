@@ -330,8 +330,8 @@ EXTRA = {
     "GRU": [dict(implementation=1), dict(reset_after=False, return_sequences=True), dict(reset_after=False, use_bias=False),
             dict(return_sequences=True, return_state=True)],
     "SimpleRNN": [dict(return_sequences=True, return_state=True, go_backwards=True)],
-    "Attention": [dict(causal=True), dict(dropout=0.5), dict(use_scale=True, score_mode="concat")],
-    "AdditiveAttention": [dict(causal=True), dict(dropout=0.5)],
+    "Attention": [dict(dropout=0.5), dict(use_scale=True, score_mode="concat")],
+    "AdditiveAttention": [dict(dropout=0.5)],
     "Embedding": [dict(dtype="float16")],
     "ConvLSTM2D": [dict(return_sequences=True, padding="same", go_backwards=True), dict(return_state=True, return_sequences=True)],
     "CategoryEncoding": [dict(max_tokens=5)],
@@ -391,6 +391,7 @@ def build(name, arguments, shapes):
 
 def last(name, arguments, shapes):
     """The outputs of a layer with channels first, by its twin with channels last."""
+
     def compute(model, xs):
         given = {**arguments, "data_format": "channels_last"}
         recurrent = name.startswith("ConvLSTM")
@@ -404,13 +405,37 @@ def last(name, arguments, shapes):
         made = inner(turned[0])
         weights = model.get_weights()
         if name == "LocallyConnected1D" or name == "LocallyConnected2D":
-            raise ValueError("a kernel in another order: see make_more")
+            raise ValueError("the kernel has another order there, which no twin shows")
         inner.set_weights(weights)
         made = inner(turned[0]).numpy()
         same_rank = made.ndim == xs[0].ndim - (1 if recurrent and not arguments.get("return_sequences") else 0)
         if name == "Flatten":
             return made
-        return np.moveaxis(made, -1, front if recurrent and arguments.get("return_sequences") else 1) if same_rank else made
+        return (
+            np.moveaxis(made, -1, front if recurrent and arguments.get("return_sequences") else 1)
+            if same_rank
+            else made
+        )
+
+    return compute
+
+
+def without_cudnn(name, arguments):
+    """The outputs of a CuDNN layer by the plain layer, the weights converted by the writer's own loader."""
+
+    def compute(model, xs):
+        import importlib
+
+        root = "tf_keras.src" if keras.__name__.startswith("tf_keras") else "keras.src"
+        try:
+            legacy = importlib.import_module(f"{root}.saving.legacy.hdf5_format")
+        except ImportError:
+            legacy = importlib.import_module("keras.saving.legacy.hdf5_format")
+        more = dict(reset_after=True) if name == "CuDNNGRU" else {}
+        plain = getattr(L, name.removeprefix("CuDNN"))(**arguments, recurrent_activation="sigmoid", **more)
+        plain(xs[0])
+        plain.set_weights(legacy.preprocess_weights_for_loading(plain, model.get_weights(), "2.15.0", "tensorflow"))
+        return plain(xs[0])
 
     return compute
 
@@ -443,9 +468,17 @@ def make(maker):
         cls = find(name)
         if cls is None:
             continue
-        maker.add(name, build(name, base, shapes))
+        maker.add(name, build(name, base, shapes), twin=without_cudnn(name, base) if name.startswith("CuDNN") else None)
         for argument in inspect.signature(cls.__init__).parameters:
-            if argument in ("self", "args", "kwargs", "name", "dtype", "dynamic", *(() if argument == "trainable" else ())):
+            if argument in (
+                "self",
+                "args",
+                "kwargs",
+                "name",
+                "dtype",
+                "dynamic",
+                *(() if argument == "trainable" else ()),
+            ):
                 continue
             values = values_of(name, argument)
             if values is None and argument not in base:
@@ -460,6 +493,8 @@ def make(maker):
                 twin = None
                 if value == "channels_first":
                     twin = last(name, given, found)
+                if name.startswith("CuDNN"):
+                    twin = without_cudnn(name, given)
                 maker.add(f"{name} {argument}={value!r}", build(name, given, found), twin=twin)
         for more in EXTRA.get(name, ()):
             title = ", ".join(f"{key}={value!r}" for key, value in more.items() if key != "one")

@@ -2,7 +2,7 @@
 
     python make.py FOLDER        under TF 2.12 to 2.15, or TF 2.16+ with tf_keras
 
-writes ``FOLDER/<writer>.json`` and ``<writer>.npz``.  The JSON is ``{"cases": [...]}``; a case
+writes ``FOLDER/<writer>.json.gz`` and ``<writer>.npz``.  The JSON is ``{"cases": [...]}``; a case
 has the model's own JSON (``config``), the names of its weights as legacy HDF5 stores them
 (``weights``), inputs ``x``, the writer's outputs ``y``, and what else is compared.  An array
 is ``[kind, offset, shape]``: a part of one of the flat arrays in the ``.npz``; equal ones are
@@ -10,6 +10,7 @@ stored once.  Weights and inputs are multiples of 1/64, so that they are short. 
 cannot make or save is listed under ``left_out`` with its words.  Never imports kio.
 """
 
+import gzip
 import json
 import os
 import sys
@@ -129,9 +130,8 @@ class Maker:
         np.savez_compressed(folder / f"{writer}.npz", **arrays)
         text = [json.dumps(case, separators=(",", ":"), sort_keys=True) for case in self.cases]
         left = json.dumps(self.left_out, indent=0, sort_keys=True)
-        (folder / f"{writer}.json").write_text(
-            '{"cases": [\n' + ",\n".join(text) + f'\n],\n"left_out": {left}}}\n', encoding="utf-8"
-        )
+        whole = '{"cases": [\n' + ",\n".join(text) + f'\n],\n"left_out": {left}}}\n'
+        (folder / f"{writer}.json.gz").write_bytes(gzip.compress(whole.encode(), mtime=0))
         print(f"{len(self.cases)} cases; left out:")
         for name, why in self.left_out.items():
             print("   ", name, why)

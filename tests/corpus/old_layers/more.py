@@ -14,6 +14,7 @@ def model(build):
 
 def one(shape, apply, kind="f", **options):
     """A functional model of one input."""
+
     def make():
         dtype = {"f": "float32", "i": "int32", "s": "string", "b": "bool"}[kind]
         x = keras.Input(shape, dtype=dtype, **options)
@@ -74,10 +75,14 @@ def recurrent(maker):
     for name, cell in CELLS.items():
         for given in CELL_ARGUMENTS:
             title = ", ".join(f"{k}={v!r}" for k, v in given.items())
-            maker.add(f"RNN of {name} {title}".strip(), one((4, 2), lambda x, cell=cell, given=given: L.RNN(cell(**given))(x)))
+            maker.add(
+                f"RNN of {name} {title}".strip(), one((4, 2), lambda x, cell=cell, given=given: L.RNN(cell(**given))(x))
+            )
         for given in RNN_ARGUMENTS:
             title = ", ".join(f"{k}={v!r}" for k, v in given.items())
-            maker.add(f"RNN of {name} with {title}", one((4, 2), lambda x, cell=cell, given=given: L.RNN(cell(), **given)(x)))
+            maker.add(
+                f"RNN of {name} with {title}", one((4, 2), lambda x, cell=cell, given=given: L.RNN(cell(), **given)(x))
+            )
     for merge in ("concat", "sum", "mul", "ave", None):
         for inner in (L.LSTM, L.GRU, L.SimpleRNN):
             for sequences in (False, True):
@@ -85,24 +90,34 @@ def recurrent(maker):
                           L.Bidirectional(c(3, return_sequences=s), merge_mode=m)(x)))  # fmt: skip
     two = {
         "return_state": lambda x: L.Bidirectional(L.LSTM(3, return_state=True))(x),
-        "backward_layer": lambda x: L.Bidirectional(L.LSTM(3), backward_layer=L.LSTM(3, go_backwards=True, activation="relu"))(x),
+        "backward_layer": lambda x: L.Bidirectional(
+            L.LSTM(3), backward_layer=L.LSTM(3, go_backwards=True, activation="relu")
+        )(x),
         "go_backwards": lambda x: L.Bidirectional(L.LSTM(3, go_backwards=True))(x),
         "RNN": lambda x: L.Bidirectional(L.RNN(L.LSTMCell(3), return_sequences=True))(x),
         "twice": lambda x: L.Bidirectional(L.LSTM(2))(L.Bidirectional(L.GRU(3, return_sequences=True))(x)),
         "hard_sigmoid": lambda x: L.Bidirectional(L.LSTM(2, recurrent_activation="hard_sigmoid"))(x),
-        "states on": lambda x: L.Bidirectional(L.LSTM(3))(x, initial_state=L.Bidirectional(L.LSTM(3, return_state=True))(x)[1:]),
+        "states on": lambda x: L.Bidirectional(L.LSTM(3))(
+            x, initial_state=L.Bidirectional(L.LSTM(3, return_state=True))(x)[1:]
+        ),
         "ConvLSTM2D": lambda x: L.Bidirectional(L.ConvLSTM2D(1, 1))(L.Reshape((4, 2, 1, 1))(x)),
         "masked": lambda x: L.Bidirectional(L.LSTM(3, return_sequences=True))(L.Masking(0.0)(x)),
-        "time distributed": lambda x: L.TimeDistributed(L.Dense(2))(L.Bidirectional(L.LSTM(2, return_sequences=True))(x)),
+        "time distributed": lambda x: L.TimeDistributed(L.Dense(2))(
+            L.Bidirectional(L.LSTM(2, return_sequences=True))(x)
+        ),
     }
     for name, apply in two.items():
         maker.add(f"Bidirectional {name}", one((4, 2), apply))
     for cls, states in ((L.LSTM, 2), (L.GRU, 1), (L.SimpleRNN, 1)):
+
         def with_states(x, *s, cls=cls):
             return cls(3)(x, initial_state=list(s) if len(s) > 1 else s[0])
 
         maker.add(f"{cls.__name__} initial_state", many(with_states, (4, 2), *[(3,)] * states))
-        maker.add(f"{cls.__name__} states in a list", many(lambda *all_, cls=cls: cls(3)(list(all_)), (4, 2), *[(3,)] * states))
+        maker.add(
+            f"{cls.__name__} states in a list",
+            many(lambda *all_, cls=cls: cls(3)(list(all_)), (4, 2), *[(3,)] * states),
+        )
 
         def on(x, cls=cls):
             y, *s = cls(3, return_state=True, return_sequences=True)(x)
@@ -113,10 +128,15 @@ def recurrent(maker):
     for name, (inner, shape) in WRAPPED.items():
         kind = "i" if name == "Embedding" else "f"
         maker.add(f"TimeDistributed {name}", one(shape, lambda x, inner=inner: L.TimeDistributed(inner())(x), kind))
-    maker.add("TimeDistributed TimeDistributed", one((2, 3, 4), lambda x: L.TimeDistributed(L.TimeDistributed(L.Dense(2)))(x)))
+    maker.add(
+        "TimeDistributed TimeDistributed", one((2, 3, 4), lambda x: L.TimeDistributed(L.TimeDistributed(L.Dense(2)))(x))
+    )
     if hasattr(L, "SpectralNormalization"):
         maker.add("SpectralNormalization", one((4,), lambda x: L.SpectralNormalization(L.Dense(3))(x)))
-        maker.add("SpectralNormalization Conv2D", one((4, 4, 2), lambda x: L.SpectralNormalization(L.Conv2D(3, 2), power_iterations=2)(x)))
+        maker.add(
+            "SpectralNormalization Conv2D",
+            one((4, 4, 2), lambda x: L.SpectralNormalization(L.Conv2D(3, 2), power_iterations=2)(x)),
+        )
 
 
 def masked(x):
@@ -252,7 +272,9 @@ def output_in_the_middle():
 @model
 def inputs_by_name():
     a, b = keras.Input((4,), name="b"), keras.Input((3,), name="a")
-    return keras.Model({"a": a, "b": b}, {"z": L.Dense(2)(a), "y": L.Dense(2)(b)}), [{"a": draw(0, (2, 4)), "b": draw(1, (2, 3))}]
+    return keras.Model({"a": a, "b": b}, {"z": L.Dense(2)(a), "y": L.Dense(2)(b)}), [
+        {"a": draw(0, (2, 4)), "b": draw(1, (2, 3))}
+    ]
 
 
 @model
@@ -280,7 +302,9 @@ def input_layer_in_sequential():
 
 @model
 def input_layer_of_a_batch():
-    return keras.Sequential([L.InputLayer(batch_input_shape=(2, 4), dtype="float32", name="i"), L.Dense(2)]), [draw(0, (2, 4))]
+    return keras.Sequential([L.InputLayer(batch_input_shape=(2, 4), dtype="float32", name="i"), L.Dense(2)]), [
+        draw(0, (2, 4))
+    ]
 
 
 @model
@@ -317,7 +341,9 @@ def rescaling_first():
 
 @model
 def wrapper_first():
-    return keras.Sequential([L.TimeDistributed(L.Dense(3), input_shape=(4, 2)), L.Bidirectional(L.LSTM(2))]), [draw(0, (2, 4, 2))]
+    return keras.Sequential([L.TimeDistributed(L.Dense(3), input_shape=(4, 2)), L.Bidirectional(L.LSTM(2))]), [
+        draw(0, (2, 4, 2))
+    ]
 
 
 @model
@@ -401,6 +427,7 @@ def squeeze_and_excite():
 def make(maker):
     recurrent(maker)
     for name, apply in MASKS.items():
+
         def build(apply=apply):
             x = keras.Input((4, 2))
             data = draw(0, (2, 4, 2))

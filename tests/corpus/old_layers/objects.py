@@ -7,7 +7,11 @@ from make import draw, keras
 L = keras.layers
 A = keras.activations
 
-ACTIVATIONS = [n for n in dir(A) if n not in ("deserialize", "get", "serialize") and not n.startswith("_") and callable(getattr(A, n))]
+ACTIVATIONS = [
+    n
+    for n in dir(A)
+    if n not in ("deserialize", "get", "serialize") and not n.startswith("_") and callable(getattr(A, n))
+]
 # Names and functions that activations.get takes beside its own.
 MORE_ACTIVATIONS = {
     "None": None, "leaky_relu by TensorFlow": tf.nn.leaky_relu, "relu6 by TensorFlow": tf.nn.relu6,
@@ -70,10 +74,18 @@ def activations(maker):
         maker.add(f"Dense activation {name}", dense(activation=value))
     for name, value in LAYER_ACTIVATIONS.items():
         maker.add(f"Dense activation layer {name}", lambda value=value: dense(activation=value())())
-        maker.add(f"Conv1D activation layer {name}", lambda value=value: _one(L.Conv1D(3, 2, activation=value()), (4, 2)))
+        maker.add(
+            f"Conv1D activation layer {name}", lambda value=value: _one(L.Conv1D(3, 2, activation=value()), (4, 2))
+        )
     for name in ("relu", "sigmoid", "hard_sigmoid", "softsign", "swish"):
-        maker.add(f"LSTM activation {name!r}", lambda name=name: _one(L.LSTM(3, activation=name, recurrent_activation=name), (4, 2)))
-        maker.add(f"GRU activation {name!r}", lambda name=name: _one(L.GRU(3, activation=name, recurrent_activation=name), (4, 2)))
+        maker.add(
+            f"LSTM activation {name!r}",
+            lambda name=name: _one(L.LSTM(3, activation=name, recurrent_activation=name), (4, 2)),
+        )
+        maker.add(
+            f"GRU activation {name!r}",
+            lambda name=name: _one(L.GRU(3, activation=name, recurrent_activation=name), (4, 2)),
+        )
 
 
 def _one(layer, shape=(4,)):
@@ -94,6 +106,7 @@ def initializers(maker):
             if cls is not None:
                 made[f"{room} {name}"] = (cls, {})
     for title, value in made.items():
+
         def build(value=value):
             found = value if isinstance(value, str) else value[0](**value[1])
             x = keras.Input((64,))
@@ -117,6 +130,7 @@ def regularizers(maker):
 
 def constraints(maker):
     for name, value in CONSTRAINTS.items():
+
         def build(value=value, name=name):
             if "adial" in name:
                 return _one(L.Conv2D(2, 4, kernel_constraint=value(), padding="same"), (4, 4, 1))
@@ -126,7 +140,10 @@ def constraints(maker):
         if maker.cases and maker.cases[-1]["name"] == f"constraint {name}":
             layer = build()[0].layers[1]
             w = draw(7, tuple(layer.kernel.shape))
-            maker.cases[-1]["constrained"] = [maker.store.put(w), maker.store.put(np.asarray(layer.kernel_constraint(tf.constant(w))))]
+            maker.cases[-1]["constrained"] = [
+                maker.store.put(w),
+                maker.store.put(np.asarray(layer.kernel_constraint(tf.constant(w)))),
+            ]
 
 
 # ------------------------------------------------------------------------- losses, metrics
@@ -158,7 +175,12 @@ _METRIC_ARGUMENTS = {
     "MeanRelativeError": dict(normalizer=[1.0, 2.0, 4.0]),
 }  # fmt: skip
 _METRIC_MORE = {
-    "AUC": [dict(curve="PR", num_thresholds=20), dict(from_logits=True), dict(summation_method="majoring"), dict(multi_label=True, num_labels=3)],
+    "AUC": [
+        dict(curve="PR", num_thresholds=20),
+        dict(from_logits=True),
+        dict(summation_method="majoring"),
+        dict(multi_label=True, num_labels=3),
+    ],
     "Precision": [dict(thresholds=[0.3, 0.6]), dict(top_k=1), dict(class_id=1)],
     "Recall": [dict(thresholds=0.3), dict(top_k=1)],
     "TopKCategoricalAccuracy": [dict(k=2)],
@@ -181,15 +203,23 @@ def targets(name):
         return draw("t", (4, 1), "i") % 3
     if "hinge" in lowered:
         return np.where(draw("t", (4, 3)) > 0, 1.0, -1.0).astype("float32")
-    if any(word in lowered for word in ("mean", "mse", "mae", "mape", "msle", "cosh", "huber", "poisson", "cosine", "rootmean")):
+    if any(
+        word in lowered
+        for word in ("mean", "mse", "mae", "mape", "msle", "cosh", "huber", "poisson", "cosine", "rootmean")
+    ):
         return draw("t", (4, 3), "p")
     return np.eye(3, dtype="float32")[[0, 2, 1, 2]]
 
 
 def compiled(loss, metrics, name):
+    # Keras 2 looked for the logits behind a softmax, also where a loss wanted a sigmoid's.
+    text = str(name).lower()
+    activation = "sigmoid" if "binary" in text or text == "bce" else "softmax"
+    activation = "linear" if "from_logits" in text else activation
+
     def build():
         x = keras.Input((4,))
-        return keras.Model(x, L.Dense(3, activation="softmax")(x)), [draw(0, (4, 4))]
+        return keras.Model(x, L.Dense(3, activation=activation)(x)), [draw(0, (4, 4))]
 
     def training(model):
         model.compile("sgd", loss() if callable(loss) and getattr(loss, "__name__", "") == "<lambda>" else loss,
@@ -208,12 +238,20 @@ def losses(maker):
     for name in _LOSS_CLASSES:
         for given in [{}, *_LOSS_ARGUMENTS.get(name, ())]:
             title = ", ".join(f"{k}={v!r}" for k, v in given.items())
-            maker.add(f"loss {name}({title})", **compiled(lambda name=name, given=given: getattr(keras.losses, name)(**given), None, name))
+            maker.add(
+                f"loss {name}({title})",
+                **compiled(
+                    lambda name=name, given=given: getattr(keras.losses, name)(**given), None, f"{name} {title}"
+                ),
+            )
 
 
 def metrics(maker):
     for name in dict.fromkeys([*_METRIC_FUNCTIONS, *_METRIC_ALIASES]):
-        maker.add(f"metric {name!r}", **compiled("mse" if "sparse" not in name else "sparse_categorical_crossentropy", [name], name))
+        maker.add(
+            f"metric {name!r}",
+            **compiled("mse" if "sparse" not in name else "sparse_categorical_crossentropy", [name], name),
+        )
     for name in _METRIC_FUNCTIONS:
         loss = "mse" if "sparse" not in name else "sparse_categorical_crossentropy"
         maker.add(f"metric function {name}", **compiled(loss, [getattr(keras.metrics, name)], name))
@@ -222,7 +260,12 @@ def metrics(maker):
         for given in [base, *({**base, **more} for more in _METRIC_MORE.get(name, ()))]:
             title = ", ".join(f"{k}={v!r}" for k, v in given.items())
             loss = "mse" if "Sparse" not in name else "sparse_categorical_crossentropy"
-            maker.add(f"metric {name}({title})", **compiled(loss, lambda name=name, given=given: [getattr(keras.metrics, name)(**given)], name))
+            maker.add(
+                f"metric {name}({title})",
+                **compiled(
+                    loss, lambda name=name, given=given: [getattr(keras.metrics, name)(**given)], f"{name} {title}"
+                ),
+            )
 
 
 def make(maker):
@@ -232,5 +275,3 @@ def make(maker):
     constraints(maker)
     losses(maker)
     metrics(maker)
-
-
