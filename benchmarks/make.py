@@ -23,7 +23,7 @@ from benchmarks.contenders import h5py as h5py_contender
 from benchmarks.shapes import FILES, Shape, build, values, variables
 
 # To be raised whenever the values or files written here change.
-REVISION = 2
+REVISION = 3
 
 
 def identity(shape: Shape) -> dict[str, Any]:
@@ -57,17 +57,19 @@ def make(shape: Shape, folder: Path) -> None:
         "nvariables": len(arrays),
         "nbytes": sum(array.nbytes for array in arrays),
         "model": digest.of_sequence(arrays),
+        "weights": digest.of_sequence(arrays[: len(model.weights)]),  # without the optimizer
     }
     weights = folder / FILES["h5"]
     model.save_weights(str(weights))
     if "keras" in shape.formats:
         model.save(str(folder / FILES["keras"]))
+    if "legacy" in shape.formats:
+        model.save(str(folder / FILES["legacy"]))
     expected = Counter(digest.of_sequence([array]) for array in arrays)
     del model, arrays
-    tensors = h5py_contender.arrays(h5py_contender.read(str(weights)))
-    # The reference is what the model held, not what a reader of the file says it holds.
-    if Counter(digest.of_sequence([array]) for array in tensors.values()) != expected:
-        raise SystemExit(f"{weights}: the file does not hold the variables of the model")
+    if "legacy" in shape.formats:
+        manifest["legacy"] = digest.of_tensors(_checked(folder / FILES["legacy"], expected))
+    tensors = _checked(weights, expected)
     manifest["tensors"] = digest.of_tensors(tensors)
     rows = [(name, array.shape, array.dtype.name) for name, array in tensors.items()]
     manifest["index"] = digest.of_index(rows)
@@ -104,6 +106,14 @@ def _fill(model: Any) -> None:
         value *= 0.02 if id(variable) in model_variables else 1e-4
         # Adam's second moment is a mean of squares: a negative one could not be.
         variable.assign(np.abs(value) if "velocity" in variable.path else value)
+
+
+def _checked(path: Path, expected: Counter[str]) -> Any:
+    """The tensors of a file, which must be those that the model held, whatever their names."""
+    tensors = h5py_contender.arrays(h5py_contender.read(str(path)))
+    if Counter(digest.of_sequence([array]) for array in tensors.values()) != expected:
+        raise SystemExit(f"{path}: the file does not hold the variables of the model")
+    return tensors
 
 
 def _check_archive(archive: Path, expected: str) -> None:

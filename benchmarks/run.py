@@ -146,7 +146,7 @@ class Session:
             "options": entry.options,
             "imports": [] if entry.label == "roofline" else sorted(peers),
             "expected": {
-                **{key: manifest[key] for key in ("model", "tensors", "index")},
+                **{key: manifest.get(key) for key in ("model", "weights", "tensors", "index", "legacy")},
                 "file": manifest["files"][fmt]["sha256"],
             },
         }

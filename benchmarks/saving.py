@@ -27,7 +27,9 @@ class Save:
         if not hasattr(contender, spec["op"]):
             raise Unavailable(f"{contender.label} has no {spec['op']}")
         self.work = getattr(contender, spec["op"])
-        self.expects = "model" if spec["label"] in SUFFIX else "tensors"
+        self.expects = "legacy" if spec["format"] == "legacy" else "tensors"
+        if spec["label"] in SUFFIX:
+            self.expects = "model"
         self.options = dict(spec["options"])
         self.folder = Path(spec["folder"])
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -40,7 +42,7 @@ class Save:
 
     def suffix(self, spec: dict[str, Any]) -> str:
         native = SUFFIX.get(spec["label"])
-        return native or {"keras": ".keras", "h5": ".weights.h5"}[spec["format"]]
+        return native or {"keras": ".keras", "h5": ".weights.h5", "legacy": ".h5"}[spec["format"]]
 
     def prepare(self, path: str, shape: shapes.Shape) -> Any:
         model = shapes.build(shape)
@@ -136,6 +138,9 @@ def durable(path: str) -> None:
 
 def _fill(model: Any, path: str) -> None:
     """The values of the reference file; what reads it here is checked by the digest of the save."""
+    if Path(path).name == shapes.FILES["legacy"]:
+        # load_weights leaves the optimizer of a legacy file alone.
+        path = str(Path(path).with_name(shapes.FILES["h5"]))
     loaded = False
     with contextlib.suppress(ImportError):
         import kio

@@ -12,6 +12,7 @@ from typing import Any
 FILES = {
     "keras": "model.keras",
     "h5": "model.weights.h5",
+    "legacy": "model.h5",  # whole model in HDF5, as model.save("x.h5") has written since Keras 1
     "gzip": "gzip.weights.h5",  # chunked, shuffled, deflated; as a user of h5py would write it
     "safetensors": "tensors.safetensors",
     "torch": "tensors.pt",
@@ -41,21 +42,26 @@ class Shape:
 
 # large: 1 GB in 100 variables of the model (302 in the file with Adam's slots and two scalars).
 # small, index: 12,000 and 20,000 variables in the file, the two scalars aside.
+# plain, layers: what load_weights takes from a legacy file, which is the model's weights only.
 def full(adam: bool) -> dict[str, Shape]:
     return _by_name(
-        Shape("large", 100, 1_000_000_000, adam, ("keras", "h5", "safetensors", "torch")),
+        Shape("large", 100, 1_000_000_000, adam, ("keras", "h5", "legacy", "safetensors", "torch")),
         Shape("small", 12_000, adam=adam),
         Shape("index", 20_000, adam=adam, formats=("h5",)),
         Shape("gzip", 100, 256_000_000, False, ("gzip",)),
+        Shape("plain", 100, 1_000_000_000, False, ("legacy",)),
+        Shape("layers", 12_000, adam=False, formats=("legacy",)),
     )
 
 
 def quick(adam: bool) -> dict[str, Shape]:
     return _by_name(
-        Shape("large", 20, 24_000_000, adam, ("keras", "h5", "safetensors", "torch")),
+        Shape("large", 20, 24_000_000, adam, ("keras", "h5", "legacy", "safetensors", "torch")),
         Shape("small", 300, adam=adam),
         Shape("index", 600, adam=adam, formats=("h5",)),
         Shape("gzip", 20, 8_000_000, False, ("gzip",)),
+        Shape("plain", 20, 24_000_000, False, ("legacy",)),
+        Shape("layers", 300, adam=False, formats=("legacy",)),
     )
 
 
@@ -67,9 +73,12 @@ def _by_name(*shapes: Shape) -> dict[str, Shape]:
 
 def build(shape: Shape) -> Any:
     """Build and compile the model with stock Keras; the optimizer's slots exist afterwards."""
+    import keras
+
     model = _large(shape) if shape.nbytes else _small(shape)
     if shape.adam:
-        model.compile(optimizer="adam", loss="mse")
+        # Stock Keras cannot load a legacy file of its own that names the loss by a string.
+        model.compile(optimizer="adam", loss=keras.losses.MeanSquaredError())
         model.optimizer.build(model.trainable_variables)
     return model
 

@@ -147,6 +147,8 @@ class Contents:
         tensors: By name, in the order of the save.
         groups: Groups that exist even without a tensor, by path (``"layers/dense/vars"``), with
             the name of the object that each belongs to, or None where it has none.
+        attributes: What legacy HDF5 says of its groups, by path (``""`` is the root): names of
+            layers and weights, in order.
         config: JSON text of the model's configuration, or None.
         metadata: Text, by key.
         assets: Files beside the weights, by name without ``assets/``.
@@ -156,6 +158,7 @@ class Contents:
 
     tensors: dict[str, Value] = field(default_factory=dict)
     groups: dict[str, str | None] = field(default_factory=dict)
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     config: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     assets: Mapping[str, Asset] = field(default_factory=dict)

@@ -9,6 +9,8 @@ from kio.checkpoint import Checkpoint
 from kio.contents import Contents, Value, cast, value_of
 from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
+from kio.formats.keras_weights import text_of
+from kio.mapping.h5_stored import TOP
 from kio.mapping.stored import renamer
 from kio.raw import transfer
 
@@ -17,6 +19,7 @@ Rename = Callable[[str], str] | Mapping[str, str] | None
 # Formats that keep Keras's groups, and the layouts whose names make sense in them.
 GROUPED = ("keras_archive", "keras_weights", "keras_shards")
 _MODEL = ("keras_archive",)
+_LISTED = "keras_h5"
 _METADATA = ("keras_version", "date_saved")
 
 
@@ -40,11 +43,13 @@ def contents_of(
             layout explains, and two tensors of one new name.
         FormatError: for a tensor that cannot be read, or damaged bytes.
     """
-    _check_layout(checkpoint, format)
+    _check_layout(checkpoint, format, rename)
     tensors = _tensors(checkpoint, dtype, renamer(rename))
     if verify and transfer.fragile(checkpoint.values(), verify=True):
         transfer.check(checkpoint.values(), verify=True)
     made = Contents(tensors)
+    if format.name == _LISTED:
+        made.attributes = _attributes(checkpoint)
     if format.name in GROUPED and checkpoint.layout == "keras_paths":
         made.groups = _groups(checkpoint, tensors, renamer(rename))
     if format.name in _MODEL:
@@ -58,13 +63,22 @@ def contents_of(
     return made
 
 
-def _check_layout(checkpoint: Checkpoint, format: Format) -> None:
+def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> None:
     if format.name in _MODEL and checkpoint.config is None:
         raise UnsupportedError(
             f"{format.name}: expected a model's configuration, found weights alone",
             source=checkpoint.name,
             hint="build the model in code, load the weights, and use kio.save_model",
         )
+    if format.name == _LISTED:
+        if checkpoint.layout != "h5_layers":
+            raise UnsupportedError(
+                f"names for {format.name}: expected layers in order, found layout {checkpoint.layout}",
+                source=checkpoint.name,
+                hint="load the model (or its weights) and save it as .h5",
+            )
+        if rename is not None:
+            raise UnsupportedError(f"rename: expected None, as {format.name} lists its names, found one")
     fits = checkpoint.layout in ("keras_paths", "flat") if format.name in GROUPED else True
     if not fits or (format.name in _MODEL and checkpoint.layout != "keras_paths"):
         raise UnsupportedError(
@@ -85,6 +99,27 @@ def _tensors(
         value = value_of(name, tensor)
         found[new] = cast(value, dtype) if dtype is not None else value
     return found
+
+
+def _attributes(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
+    """What a legacy file says of its groups, those without weights, too."""
+    todo = ["", "model_weights", "optimizer_weights", TOP, f"model_weights/{TOP}"]
+    for name in checkpoint:
+        parts = name.split("/")
+        todo += ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+    found: dict[str, dict[str, Any]] = {}
+    while todo:
+        path = todo.pop()
+        if path in found or path in checkpoint:
+            continue
+        try:
+            found[path] = dict(checkpoint.attributes(path))
+        except KeyError:
+            continue
+        for key, names in found[path].items():
+            if key.rstrip("0123456789") == "layer_names":
+                todo += [f"{path}/{text_of(name)}".strip("/") for name in names]
+    return dict(sorted(found.items()))
 
 
 def _groups(

@@ -47,8 +47,8 @@ def save_weights(
 
     Args:
         model: A built ``keras.Model``.
-        filepath: A path (``.weights.h5``, ``.weights.json``, ``.safetensors``, ``.npz``) or
-            an open binary file.
+        filepath: A path (``.weights.h5``, ``.weights.json``, ``.safetensors``, ``.npz``; ``.h5``
+            or ``.hdf5`` for legacy HDF5) or an open binary file.
         overwrite: False refuses a path that exists.
         max_shard_size: Write several files of at most so many GiB, and ``.weights.json``.
         save_format: A format's name or suffix, whatever the path's own suffix.
@@ -88,8 +88,7 @@ def save_weights(
         progress=progress,
         max_shard_nbytes=_nbytes_of_gib(max_shard_size),
     )
-    layout = "flat" if format.name in _FLAT else "keras_paths"
-    contents = save.contents(model, layout=layout, objects_to_skip=objects_to_skip, compat=compat)
+    contents = save.contents(model, layout=_layout_of(format), objects_to_skip=objects_to_skip, compat=compat)
     return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
 
@@ -114,8 +113,8 @@ def save_model(
 
     Args:
         model: A ``keras.Model``.
-        filepath: A path that ends in ``.keras``, one of a folder with ``zipped=False``, or
-            an open binary file.
+        filepath: A path that ends in ``.keras``, or in ``.h5`` or ``.hdf5`` for legacy HDF5; one
+            of a folder with ``zipped=False``; or an open binary file.
         overwrite: False refuses a path that exists.
         zipped: False writes a folder.
         include_optimizer: Whether to write the optimizer's state.
@@ -138,7 +137,9 @@ def save_model(
         zipped=zipped is not False,
         date=_now(),
     )
-    contents = save.contents(model, whole=True, include_optimizer=include_optimizer, compat=compat)
+    contents = save.contents(
+        model, layout=_layout_of(format), whole=True, include_optimizer=include_optimizer, compat=compat
+    )
     return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
 
@@ -213,9 +214,10 @@ def convert(
     Bytes are copied as they are stored wherever they can be, and no framework is needed.  A
     format of weights alone leaves configuration and assets behind.
 
-    A model of an older Keras, or in legacy HDF5, that becomes one of today's is built, filled
-    and saved: this takes Keras and the model's memory.  The ``SaveResult`` says what of
-    ``kio.layers`` stock Keras then needs.
+    A model of an older Keras that becomes one of today's, or any that goes into legacy HDF5 or
+    out of it, is built, filled and saved: this takes Keras and the model's memory.  The
+    ``SaveResult`` says what of ``kio.layers`` stock Keras then needs.  From one legacy HDF5 file
+    into another everything is copied as it is.
 
     Args:
         src: As for ``kio.open``, or a ``Checkpoint``.
@@ -252,14 +254,14 @@ def convert(
     )
     checkpoint = src if isinstance(src, Checkpoint) else formats.open_checkpoint(src, limits or DEFAULT)
     try:
-        if _takes_the_model(checkpoint, chosen):
+        if _takes_the_model(checkpoint, chosen, compat):
             if rename is not None:
                 raise UnsupportedError("rename: expected None, as names are the model's, found one")
             from kio.models import through
 
             contents = through.contents(
                 checkpoint,
-                layout="keras_paths",
+                layout=_layout_of(chosen),
                 whole=chosen.name in _MODELS,
                 dtype=dtype,
                 verify=verify,
@@ -275,10 +277,13 @@ def convert(
             checkpoint.close()
 
 
-def _takes_the_model(checkpoint: Checkpoint, format: Format) -> bool:
-    """Whether names or configuration of an old model mean something else in today's format."""
+def _takes_the_model(checkpoint: Checkpoint, format: Format, compat: str | None) -> bool:
+    """Whether names or configuration of a model mean something else in the other format."""
     from kio.models import through
 
+    if format.name == "keras_h5":
+        # Copied where it has lists of layers already, or where there is no model to make them of.
+        return checkpoint.config is not None and (checkpoint.layout != "h5_layers" or compat is not None)
     if format.name not in GROUPED or not through.is_old(checkpoint):
         return False
     return format.name in _MODELS or checkpoint.layout == "h5_layers"
@@ -310,6 +315,11 @@ def format_of_model(path: Any, zipped: bool | None = None, save_format: str | No
         raise ValueError(f"filepath for zipped=False: expected a path without .keras, found {path}")
     _refuse_remote(os.fsdecode(path))
     return formats.format_named("keras_archive")
+
+
+def _layout_of(format: Format) -> str:
+    """The naming scheme that a format is written with."""
+    return "flat" if format.name in _FLAT else "h5_layers" if format.name == "keras_h5" else "keras_paths"
 
 
 def _is_path(what: Any) -> bool:

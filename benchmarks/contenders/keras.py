@@ -9,8 +9,8 @@ from benchmarks import saving
 label = "stock Keras"
 
 
-def load_model(path: str) -> Any:
-    return keras.saving.load_model(path)
+def load_model(path: str, *, compile: int = 1) -> Any:
+    return keras.saving.load_model(path, compile=bool(compile))
 
 
 def load_weights(model: Any, path: str) -> None:

@@ -261,7 +261,7 @@ def open(vetted: hdf5.File) -> File:
 
 def write(
     sink: Sink,
-    groups: Mapping[str, Mapping[str, str]],
+    groups: Mapping[str, Mapping[str, Any]],
     datasets: Iterable[tuple[str, Callable[[], Any], Mapping[str, str]]],
     *,
     base: int = 0,
@@ -272,7 +272,7 @@ def write(
 
     Args:
         sink: An open sink.
-        groups: Attributes of each group, by path.
+        groups: Attributes of each group, by path; ``""`` is the root.
         datasets: Path, function that gives the array, attributes.
         base: Where in the sink the file begins.
         compression: As h5py takes it.
@@ -289,7 +289,9 @@ def write(
     with tempfile.TemporaryFile(prefix="kio-") as image:
         with h5py.File(image, "w") as file:
             for path, attributes in groups.items():
-                file.require_group(path).attrs.update(attributes)
+                group = file.require_group(path) if path else file
+                for name, value in attributes.items():
+                    group.attrs.update(_pieces(name, value))
             for path, make, attributes in datasets:
                 array = make()
                 # What is empty or a scalar has no chunks to compress.
@@ -304,3 +306,23 @@ def write(
             return source.nbytes, crc
         finally:
             source.close()
+
+
+# As in hdf5.message: what Keras allows the data of one attribute.
+_DATA_MAX = 64512
+
+
+def _pieces(name: str, value: Any) -> dict[str, Any]:
+    """An attribute, or the several that Keras makes of a long list: ``name0``, ``name1``, …"""
+    if isinstance(value, np.ndarray) and value.ndim:
+        row_nbytes = value.nbytes // max(len(value), 1)
+    elif isinstance(value, (list, tuple)):
+        row_nbytes = 16  # text of any length: size, place, number
+    else:
+        return {name: value}
+    parts = -(-len(value) // (_DATA_MAX // row_nbytes)) if row_nbytes else 1
+    if parts <= 1:
+        return {name: value}
+    small, more = divmod(len(value), parts)
+    starts = [k * small + min(k, more) for k in range(parts + 1)]
+    return {f"{name}{k}": value[starts[k] : starts[k + 1]] for k in range(parts)}

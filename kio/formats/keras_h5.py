@@ -12,13 +12,17 @@ attributes, never by the name: TensorFlow up to 2.12 wrote such files as ``x.ker
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from kio import dtypes
 from kio.checkpoint import Checkpoint
-from kio.errors import LimitError
+from kio.contents import Contents, Value, cast
+from kio.errors import LimitError, UnsupportedError, shown
 from kio.formats.format import Format
-from kio.formats.keras_weights import read_weights, text_of
+from kio.formats.keras_weights import drafted_with, read_weights, text_of
 from kio.formats.probe import Probe
+from kio.formats.target import Options, Target
 
 
 def claims(probe: Probe) -> bool:
@@ -49,4 +53,54 @@ def open(probe: Probe) -> Checkpoint:
     return weights.checkpoint(probe, "keras_h5", layout="h5_layers", config=config, metadata=metadata)
 
 
-FORMAT = Format("keras_h5", claims, open)
+# What a whole model says at the root as text; Keras stores JSON as bytes.
+_JSON = frozenset({"model_config", "training_config"})
+
+
+def create(target: Target, contents: Contents, options: Options) -> int:
+    """One HDF5 file.
+
+    Raises:
+        UnsupportedError: without the names of layers, in order: nothing of Keras's reads such a
+            file.  For assets, which have no place in it.
+    """
+    attributes = {path: dict(found) for path, found in contents.attributes.items()}
+    root = attributes.setdefault("", {})
+    weights = attributes.get("model_weights", root)
+    listed = any(name in weights for name in ("layer_names", "layer_names0", "nb_layers"))
+    if not listed and "nb_params" not in attributes.get("graph", {}):
+        raise UnsupportedError(
+            "keras_h5: expected names of layers in order, found tensors alone",
+            hint="save a model, or write a .weights.h5 file: any HDF5 reader opens it",
+        )
+    if contents.assets:
+        raise UnsupportedError(
+            f"keras_h5: expected no assets, found {', '.join(map(shown, contents.assets))}",
+            hint="save as .keras, which has a place for them",
+        )
+    if contents.config is not None:
+        root["model_config"] = contents.config.encode()
+    root.update((key, text.encode() if key in _JSON else text) for key, text in contents.metadata.items())
+    try:
+        file = drafted_with(_widened(contents.tensors), attributes, options)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UnsupportedError):
+            raise
+        # Of another file: what no Keras wrote, and the format has no type for.
+        raise UnsupportedError(f"keras_h5: {error}") from error
+    with target.file() as sink:
+        nbytes, _ = file.write(sink)
+    return nbytes
+
+
+def _widened(tensors: Mapping[str, Value]) -> dict[str, Value]:
+    """Small floats as float32, which holds each of them exactly.
+
+    HDF5 has no type for them, and no reader of legacy files knows what raw bytes mean: stock
+    Keras cannot load the bfloat16 that it writes itself.
+    """
+    small = {row.name for row in dtypes.TABLE if row.kind == "f" and row.numpy is None}
+    return {name: cast(value, "float32") if value.dtype_name in small else value for name, value in tensors.items()}
+
+
+FORMAT = Format("keras_h5", claims, open, create)

@@ -10,7 +10,7 @@ in each shard, so the reader here serves all three.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +97,7 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
     """
     refuse_links(file, source_name)
     index = file.tensors
-    if any(index.dtype_name_of(path) in ("opaque1", "opaque2") for path in index):
+    if index.opaque:
         for path, value in file.attribute_of_all("dtype").items():
             if path in index and (index.dtype_name_of(path), text_of(value)) in MARKED:
                 index.set_dtype(path, str(text_of(value)))
@@ -145,13 +145,14 @@ def open(probe: Probe) -> Checkpoint:
     return read_weights(probe.known(probe.hdf5), probe.group, probe.name).checkpoint(probe, "keras_weights")
 
 
-def check(tensors: Mapping[str, Value], groups: Mapping[str, str | None]) -> None:
+def check(tensors: Mapping[str, Value], groups: Iterable[str]) -> None:
     """Find names that HDF5 cannot hold.
 
     Raises:
         UnsupportedError: for an empty part of a path, ``.``, a zero byte, or a path that is
             at once a tensor and a group.
     """
+    groups = list(groups)
     inner = set(groups)
     for name in (*tensors, *groups):
         parts = name.split("/")
@@ -191,12 +192,20 @@ def drafted(tensors: Mapping[str, Value], groups: Mapping[str, str | None], opti
     Raises:
         UnsupportedError: for names that HDF5 cannot hold.
     """
-    check(tensors, groups)
+    attributes = {path: {} if name is None else {"name": name} for path, name in groups.items()}
+    return drafted_with(tensors, attributes, options)
+
+
+def drafted_with(
+    tensors: Mapping[str, Value], groups: Mapping[str, Mapping[str, Any]], options: Options
+) -> Drafted:
+    """The file of these tensors and groups; ``groups`` has all attributes of each, and ``""`` is the root."""
+    check(tensors, [path for path in groups if path])
     if options.engine == "h5py":
         return _drafted_by_h5py(tensors, groups, options)
     draft = hdf5.Draft(options.compression)
-    for path, name in groups.items():
-        draft.group(path, None if name is None else {"name": name})
+    for path, attributes in groups.items():
+        draft.group(path, attributes)
     for path, value in tensors.items():
         # Not to be compressed anew: what is stored in chunks stays in them.
         like = value.data if options.compression is None and isinstance(value.data, Tensor) else None
@@ -209,19 +218,20 @@ def drafted(tensors: Mapping[str, Value], groups: Mapping[str, str | None], opti
     return Drafted(hdf5.nbytes_of(draft), write)
 
 
-def _drafted_by_h5py(tensors: Mapping[str, Value], groups: Mapping[str, str | None], options: Options) -> Drafted:
+def _drafted_by_h5py(
+    tensors: Mapping[str, Value], groups: Mapping[str, Mapping[str, Any]], options: Options
+) -> Drafted:
     from kio.containers import hdf5_lib
 
-    attributes = {path: {} if name is None else {"name": name} for path, name in groups.items()}
     datasets = [(path, value.array, _attributes(value) or {}) for path, value in tensors.items()]
 
     def write(sink: Sink, base: int = 0) -> tuple[int, int]:
         return hdf5_lib.write(
-            sink, attributes, datasets, base=base, compression=options.compression, progress=options.progress
+            sink, groups, datasets, base=base, compression=options.compression, progress=options.progress
         )
 
     # Headers of objects, heaps and trees; a generous bound, since it only says how wide sizes are.
-    names = sum(map(len, (*tensors, *groups)))
+    names = sum(map(len, (*tensors, *groups))) + 4 * sum(len(str(each)) for each in groups.values())
     return Drafted(sum(v.nbytes for v in tensors.values()) + 4096 * (len(tensors) + len(groups) + 8) + 8 * names, write)
 
 

@@ -185,7 +185,7 @@ class Probe:
         if file is None:
             return False
         children = [f"{group}/{name}".strip("/") for name in ("model_weights", "graph")]
-        places = [group, *(path for path in children if path in file.groups)]
+        places = [group, *(path for path in children if file.is_group(path))]
         return any(not LEGACY.isdisjoint(file.attributes(path)) for path in places)
 
     @cached_property

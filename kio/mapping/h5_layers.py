@@ -16,6 +16,7 @@ from typing import Any
 
 from kio.errors import MatchError, shown
 from kio.mapping.evidence import is_automatic
+from kio.mapping.h5_names import groups
 from kio.mapping.h5_optimizer import Origin, match_optimizer
 from kio.mapping.h5_order import Laid, lay, numbered
 from kio.mapping.h5_stored import StoredLayer, StoredLayers
@@ -30,9 +31,9 @@ Row = tuple[Node, list[Part], StoredLayer | None]
 def names(tree: Tree) -> dict[Leaf, str]:
     """The path of every leaf below the group of the model's weights, as Keras 3 writes it."""
     found: dict[Leaf, str] = {}
-    for node, parts in _stack(tree).layers:
-        for leaf in _leaves(parts):
-            found.setdefault(leaf, f"{node.name}/{leaf.path}")
+    for group in groups(_stack(tree)):
+        for leaf, name in zip(group.leaves, group.names, strict=True):
+            found.setdefault(leaf, f"{group.path}/{name}")
     return found
 
 
@@ -128,7 +129,7 @@ class _Match:
         self.marks(rows)
         self.last_wins()
         done = self.taken | set(stored.states)
-        optimizer = [t.name for t in stored.optimizer.tensors] if stored.optimizer else []
+        optimizer = {t.name for t in stored.optimizer.tensors} if stored.optimizer else set()
         made.unexpected = [name for name in checkpoint if name not in done and name not in optimizer]
         if stored.optimizer is not None and optimizers:
             match_optimizer(stored.optimizer, optimizers, self.origins, stored.era.sorts, made)

@@ -17,7 +17,7 @@ Spec: notes/keras.md 3.4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kio.mapping.h5_convert import Make
@@ -151,6 +151,9 @@ class _Match:
         pairs: list[tuple[Tensor, Leaf]] = []
         converted: list[Converted] = []
         used: set[int] = set()
+        if self.slots and all(not t.shape and self.kind_of(n) for t, n in self.rows()):
+            plan.notes.append("The optimizer had not made its slots when it was saved: they start anew.")
+            self.slots = []
         found = self.by_name()
         if found is None:
             found = self.by_place()
@@ -170,10 +173,10 @@ class _Match:
             else:
                 converted.append(Converted(tensors, slot.leaf, make, slot.origin.what))
         loose = []
-        for tensor, name in zip(self.stored.tensors, self.stored.names, strict=True):
-            if id(tensor) in used:
-                continue
-            leaf = self.scalar(name) if not tensor.shape else None
+        free = [(tensor, name) for tensor, name in self.rows() if id(tensor) not in used]
+        scalars = self.scalars_of([name for tensor, name in free if not tensor.shape])
+        for tensor, name in free:
+            leaf = next(scalars) if not tensor.shape else None
             if leaf is not None:
                 pairs.append((tensor, leaf))
             elif tensor.shape not in ((), (1,)):
@@ -190,13 +193,21 @@ class _Match:
     def named(self) -> str:
         return " in ".join(reversed(self.classes))
 
-    def scalar(self, name: str) -> Leaf | None:
+    def rows(self) -> list[tuple[Tensor, str]]:
+        return list(zip(self.stored.tensors, self.stored.names, strict=True))
+
+    def kind_of(self, name: str) -> str | None:
+        """Which scalar a name means, as it is called today."""
         last = name.partition(":")[0].rpartition("/")[2]
         stem = last.rstrip("0123456789").removesuffix("_")
-        for today, old in _SCALARS.items():
-            if (last in old or stem in old) and self.scalars.get(today):
-                return self.scalars[today].pop()
-        return None
+        return next((today for today, old in _SCALARS.items() if last in old or stem in old), None)
+
+    def scalars_of(self, names: Sequence[str]) -> Iterator[Leaf | None]:
+        """The scalar that each name means; of two optimizers in one, a single name means the inner one's."""
+        kinds = [self.kind_of(name) for name in names]
+        turns = {kind: iter(self.scalars.get(kind, [])[-kinds.count(kind) :]) for kind in kinds if kind is not None}
+        for kind in kinds:
+            yield next(turns[kind], None) if kind is not None else None
 
     def kinds(self, slot: str) -> tuple[str, ...]:
         """What older writers called a slot."""

@@ -79,13 +79,20 @@ def lay(stored: StoredLayer, parts: Sequence[Part], era: Era) -> Laid:
         found = _by_names(stored, parts, era)
         if found is not None:
             return found
+    elif parts:
+        stored = _as_named(stored, parts[0].leaves)
     outcomes: list[Laid] = []
+    tried: dict[tuple[int, ...], Laid] = {}
     for flags in _flags(parts):
-        one = _in_order(stored, _groups(parts, flags), era)
+        groups = _merged(_groups(parts, flags))
+        order = tuple(id(leaf) for _, leaves in groups for leaf in leaves)
+        if order in tried:
+            continue  # mostly all flags come to the same
+        one = tried[order] = _in_order(stored, groups, era)
         if not one.why and not any(one.places == other.places for other in outcomes):
             outcomes.append(one)
     if not outcomes:
-        return _in_order(stored, _groups(parts, [part.flags for part in parts]), era)
+        return next(iter(tried.values()))
     sound = [one for one in outcomes if not _contradicts(one, stored)] or outcomes
     if len(sound) > 1 or (len(parts) > 1 and _renumbered(stored, parts, sound[0])):
         return Laid(
@@ -117,8 +124,7 @@ def _groups(parts: Sequence[Part], flags: Sequence[tuple[bool, ...]]) -> list[Gr
 def _in_order(stored: StoredLayer, groups: Sequence[Group], era: Era) -> Laid:
     """Deal the tensors out to the groups, one after the other."""
     laid, at = Laid(), 0
-    merged = _merged(groups)
-    for part, leaves in merged:
+    for part, leaves in groups:
         left = stored.tensors[at:]
         rows = recipes(part, leaves, [t.shape for t in left], era)
         if rows is None:
@@ -183,12 +189,14 @@ def _by_names(stored: StoredLayer, parts: Sequence[Part], era: Era) -> Laid | No
     laid = Laid()
     for part, owner in chosen:
         mine = [i for i, each in enumerate(owner_of) if each == owner]
-        tensors = [stored.tensors[i] for i in mine]
+        given = StoredLayer(stored.name, [stored.tensors[i] for i in mine], [stored.names[i] for i in mine])
+        given = _as_named(given, part.leaves)
+        tensors = given.tensors
         rows = recipes(part, part.leaves, [t.shape for t in tensors], era)
         if rows is None or consumed(rows) != len(tensors):
             # By its name this layer should fit, and does not.
             return None
-        rows = _by_kind(rows, part.leaves, tensors, [stored.names[i] for i in mine])
+        rows = _by_kind(rows, part.leaves, tensors, given.names)
         _enter(laid, rows, part.leaves, tensors)
     return laid
 
@@ -229,6 +237,22 @@ def split_name(name: str) -> tuple[str | None, str]:
         if last.endswith(end) and not owner:
             return last.removesuffix(end), _KINDS.get(end[1:], "")
     return owner or None, ""
+
+
+def _as_named(stored: StoredLayer, leaves: Sequence[Leaf]) -> StoredLayer:
+    """The tensors of one part in the order of its variables, if each has the name and shape of one.
+
+    Kinds of weights that only newer Keras has (scales, statistics) are told by this alone: what
+    was trainable when the file was written may be another order.
+    """
+    place = {name.partition(":")[0].rpartition("/")[2]: i for i, name in enumerate(stored.names)}
+    wanted = [leaf.name for leaf in leaves]
+    if len(place) != len(stored.names) or len(set(wanted)) != len(wanted) or place.keys() != set(wanted):
+        return stored
+    order = [place[name] for name in wanted]
+    if any(stored.tensors[i].shape != leaf.shape for i, leaf in zip(order, leaves, strict=True)):
+        return stored
+    return StoredLayer(stored.name, [stored.tensors[i] for i in order], [stored.names[i] for i in order])
 
 
 def _by_kind(

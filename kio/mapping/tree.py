@@ -177,11 +177,14 @@ class Stack:
         layers: Each layer of the model, in the model's order, and the parts that it is made of.
         own: Variables of the model itself, outside its layers; empty where it has none.
         skipped: Layers, by index, that the user wants left alone.
+        weights: Gives the weights of each layer, and last those of the model itself, in the
+            order in which a writer lists them: trainable ones first, as the flags are now.
     """
 
     layers: list[tuple[Node, list[Part]]]
     own: Part
     skipped: frozenset[int] = frozenset()
+    weights: Callable[[], list[list[Leaf]]] | None = None
 
 
 @dataclass(slots=True)

@@ -11,44 +11,47 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kio.errors import MatchError
-from kio.mapping.rules import Rule
 
 _SHOWN = 10
 
 
-def check(model: Any, stored: Sequence[Any], skipped: Iterable[Any], rule: Rule) -> None:
+def safe(stored: Sequence[Any]) -> set[int]:
+    """Ids of the variables that are in what each object writes (``save.Stored``)."""
+    found: set[int] = set()
+    for one in stored:
+        if one.covered is None:
+            found.update(map(id, _own(one.node.handle)))
+            found.update(id(kept) for kept in one.kept.values())
+        else:
+            found |= one.covered
+    return found
+
+
+def check(model: Any, safe: set[int], skipped: Iterable[Any], writer: str) -> None:
     """Refuse a save that would lose variables.
 
     Args:
         model: The live model.
-        stored: What each object writes (``save.Stored``).
+        safe: Ids of those that are in the file.
         skipped: Objects that are left out on purpose.
-        rule: The writer's, for the message.
+        writer: By whose rules, for the message.
 
     Raises:
         MatchError: with the list of those that would be lost.
     """
-    safe: set[int] = set()
-    for one in stored:
-        if one.covered is None:
-            safe.update(map(id, _own(one.node.handle)))
-            safe.update(id(kept) for kept in one.kept.values())
-        else:
-            safe |= one.covered
-    for obj in skipped:
-        safe.update(map(id, _all(obj)))
+    left = {id(variable) for obj in skipped for variable in _all(obj)}
     wanted = _all(model)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         wanted += _all(optimizer)
-    lost = [variable for variable in wanted if id(variable) not in safe]
+    lost = [variable for variable in wanted if id(variable) not in safe and id(variable) not in left]
     if not lost:
         return
     names = [str(getattr(variable, "path", variable)) for variable in lost[:_SHOWN]]
     more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
     raise MatchError(
         f"save of {getattr(model, 'name', 'model')}: expected every variable in the file, found {len(lost)} that "
-        f"{rule.name} has no place for: {', '.join(names)}{more}; make their layers attributes of their parents "
+        f"{writer} has no place for: {', '.join(names)}{more}; make their layers attributes of their parents "
         "(or members of lists that are), or give a layer with weights of its own a save_own_variables"
     )
 

@@ -32,12 +32,14 @@ _QUANTIZED = {
 }
 # Initializers that had another name, and until when.
 _RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
+# A class that has another name in public, by its own.
+_PUBLIC = {"GroupedQueryAttention": "GroupQueryAttention"}
 # What graphs of operations hold, and since when it can be read.
 _PARTS = {"__ellipsis__": (3, 3, 3), "GetItem": (3, 3, 3)}
 # The first version that reads: a policy that is more than a name, a model with one input that
 # is no list of one, an initializer whose seed is an object, a mean that is one number, an
 # operation with a name.
-_POLICIES, _STRUCTURES, _SEEDS, _SCALARS, _NAMES = (3, 4), (3, 4), (3, 6), (3, 10), (3, 11)
+_POLICIES, _STRUCTURES, _SEEDS, SCALARS, _NAMES = (3, 4), (3, 4), (3, 6), (3, 10), (3, 11)
 
 
 def installed() -> tuple[int, ...]:
@@ -81,6 +83,13 @@ def release(version: tuple[int, ...]) -> str:
     return _text(version)
 
 
+def backend(version: tuple[int, ...]) -> str:
+    """The backend that a file for that version names as its writer's."""
+    import keras
+
+    return str(keras.backend.backend())
+
+
 def _text(version: Iterable[int]) -> str:
     return ".".join(map(str, version))
 
@@ -114,12 +123,16 @@ class _Downgrade:
         name, config = value.get("class_name"), value.get("config")
         if isinstance(name, str) and isinstance(config, dict):
             module = str(value.get("module") or "")
+            if "module" not in value and name not in _PARTS:
+                # Legacy HDF5: Keras's own layers come without one, the user's by package or bare name.
+                module = "" if ">" in name or name in self.kin else "keras.layers"
             ours = module.split(".")[0] == "keras"
             if ours and name == "DTypePolicy" and self.version < _POLICIES:
                 return config.get("name")
             if ours or name in _PARTS:
                 self.check_class(name)
-            for each in (name,) if ours else self.kin.get(name, ()):
+            bases = (_PUBLIC.get(name, name),) if ours else self.kin.get(name.rpartition(">")[2], ())
+            for each in bases:
                 config = self.without(each, config)
             if module == "keras.initializers" and name in _RENAMED and self.version < _RENAMED[name][1]:
                 value = {**value, "class_name": _RENAMED[name][0]}
@@ -157,7 +170,7 @@ class _Downgrade:
             config.pop("name", None)
         if self.version < _SEEDS and module == "keras.initializers" and isinstance(config.get("seed"), dict):
             raise self.refusal(f"a seed of {name} that is an object", _SEEDS)
-        if self.version < _SCALARS and module == "keras.layers" and name == "Normalization":
+        if self.version < SCALARS and module == "keras.layers" and name == "Normalization":
             for key in ("mean", "variance"):
                 config[key] = _spread(config.get(key), config.get("axis"), build)
         return config

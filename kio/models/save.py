@@ -19,7 +19,7 @@ from kio.errors import MatchError, UnsupportedError
 from kio.mapping import flat
 from kio.mapping.rules import rule_of, walk
 from kio.mapping.tree import Node, Tree
-from kio.models import assets_out, audit, eras, own_store, serialise
+from kio.models import assets_out, audit, eras, own_store, save_h5, serialise, serialise_h5
 from kio.models.values import values
 
 # Before this version an object without a name had an empty group, too.
@@ -56,7 +56,8 @@ def contents(
 
     Args:
         model: A Keras model.
-        layout: ``"keras_paths"``, or ``"flat"`` for formats without structure.
+        layout: ``"keras_paths"``; ``"h5_layers"`` for legacy HDF5; or ``"flat"`` for formats
+            without structure.
         whole: With configuration, metadata and assets.
         include_optimizer: Whether to write the optimizer's state.
         objects_to_skip: Layers (or other saveables) to leave out.
@@ -83,15 +84,24 @@ def contents(
         skipped.append(model.optimizer)
     tree = keras3.tree(model, skipped)
     stored = _stored(tree, version)
-    audit.check(model, stored, skipped, rule_of(version))
     made = Contents(version=version)
-    if layout == "flat":
-        _fill_flat(made, tree, stored)
+    if layout == "h5_layers":
+        found = save_h5.fill(made, model, tree, stored, version, whole=whole)
+        audit.check(model, found, skipped if whole else [*skipped, getattr(model, "optimizer", None)], "legacy HDF5")
     else:
-        _fill(made, stored, version)
+        audit.check(model, audit.safe(stored), skipped, rule_of(version).name)
+        if layout == "flat":
+            _fill_flat(made, tree, stored)
+        else:
+            _fill(made, stored, version)
     if whole:
-        made.config = serialise.config(model, version, [node.handle for node in tree.nodes])
-        made.metadata = serialise.metadata(version)
+        objects = [node.handle for node in tree.nodes]
+        if layout == "h5_layers":
+            made.config = serialise_h5.config(model, version, objects)
+            made.metadata = serialise_h5.metadata(model, version, compiled=include_optimizer)
+        else:
+            made.config = serialise.config(model, version, objects)
+            made.metadata = serialise.metadata(version)
         _add_assets(made, stored)
     eras.check_layers(stored, version)
     return made

@@ -32,7 +32,14 @@ def stack_of(model: Any, node_of: Callable[[Any], Node], leaves: Mapping[int, Le
         _collect(layer, (str(layer.name),), node_of, leaves, set(), set(), found)
         layers.append((node, found))
     own = _part(model, (), node_of, leaves, set())
-    return Stack(layers, own, frozenset(skipped))
+
+    def weights() -> list[list[Leaf]]:
+        known = {id(leaf.handle): leaf for _, parts in layers for part in parts for leaf in part.leaves}
+        known |= {id(leaf.handle): leaf for leaf in own.leaves}
+        listed = [(*node.handle.trainable_weights, *node.handle.non_trainable_weights) for node, _ in layers]
+        return [[known[id(v)] for v in each] for each in listed] + [own.leaves]
+
+    return Stack(layers, own, frozenset(skipped), weights)
 
 
 def _collect(

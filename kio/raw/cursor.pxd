@@ -91,8 +91,15 @@ cdef inline int seek(Cursor *c, uint64_t at) except -1:
 cdef inline uint64_t uint(Cursor *c, unsigned width) except? 0xDEAD:
     """A little-endian unsigned integer of 1 to 8 bytes."""
     cdef uint64_t v = 0
+    cdef const uint8_t *p
     cdef unsigned i
     need(c, width)
+    if width == 8:
+        # Spelt out, compilers make one load of it.
+        p = c.base + c.at
+        c.at += 8
+        return (p[0] | <uint64_t>p[1] << 8 | <uint64_t>p[2] << 16 | <uint64_t>p[3] << 24 | <uint64_t>p[4] << 32
+                | <uint64_t>p[5] << 40 | <uint64_t>p[6] << 48 | <uint64_t>p[7] << 56)
     for i in range(width):
         v |= <uint64_t>c.base[c.at + i] << (8 * i)
     c.at += width

@@ -3,51 +3,79 @@
 Fresh memory is paid for page by page as it is first touched, and that, not the copy,
 is what a load costs (benchmarks/roofline.py).  Huge pages make it cheap, except where free
 memory was handed back to the host of a virtual machine: there each huge page waits for
-the host (0.5 to 1 ms instead of 0.1), while small ones are mostly at hand.  So the first
-huge page of each slab is timed.  Small pages are had in bulk, by ``transfer``, just before
-they are filled.  Slabs are kept small enough that one surviving array pins little.
+the host (0.5 to 1 ms instead of 0.1), while small ones are mostly at hand.  So huge pages
+are timed: the first one of each allocation, and those that are filled later.  Where one is
+slow, the process does without for a while.  Small pages are had in bulk, just before they
+are filled.  Slabs are kept small enough that one surviving array pins little.
 """
-
-import time
 
 import numpy as np
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 
-from kio.raw.platform cimport kio_advise_huge, kio_release, kio_reserve, kio_trim
+from kio.raw.platform cimport (
+    kio_advise_huge,
+    kio_advise_small,
+    kio_now_ns,
+    kio_populate,
+    kio_release,
+    kio_reserve,
+    kio_trim,
+)
 
 cdef enum:
     ALIGN = 64                  # a cache line, and what jax needs to use a buffer as it is
-    HUGE = 2 << 20
     SLAB = 32 << 20             # tensors share slabs of this size; larger ones get their own
-    SLOW_NS = 400_000           # small pages for 2 MiB take about 200,000
-    PATIENCE = 64
+    SLOW_NS = 450_000           # small pages for 2 MiB take 200,000 to 250,000
+    PAUSE = 32 << 20
+    PAUSE_MAX = 1 << 30
 
-# After a slow huge page so many allocations do without, twice as many each time.
-cdef int pause = 0
-cdef int waiting = 0
+# After a slow huge page so many bytes are allocated without, twice as many each time.
+# Threads may both count; an allocation more or less does not matter.
+cdef int64_t pause = 0
+cdef int64_t waiting = 0
 
 
-cdef void prepare(char *address, size_t nbytes) noexcept:
-    """Ask for huge pages for memory that was never touched, if they are quickly had."""
+cdef void give_up() noexcept nogil:
+    global pause, waiting
+    waiting = pause = min(2 * pause + PAUSE, <int64_t>PAUSE_MAX)
+
+
+cdef void prepare(char *address, size_t nbytes) noexcept nogil:
     global pause, waiting
     cdef size_t skipped = -<uintptr_t>address & (HUGE - 1)
-    cdef long long began
+    cdef int64_t began
     if nbytes < skipped + HUGE:
         return
-    if waiting:
-        waiting -= 1
+    if waiting > 0:
+        waiting -= nbytes
+        kio_advise_small(address, nbytes)
         return
     address += skipped
+    nbytes -= skipped
     kio_advise_huge(address, HUGE)
-    began = time.perf_counter_ns()
+    began = kio_now_ns()
     address[0] = 0
-    if time.perf_counter_ns() - began < SLOW_NS:
+    if kio_now_ns() - began < SLOW_NS:
         pause = 0
-        kio_advise_huge(address, nbytes - skipped)
+        kio_advise_huge(address, nbytes)
     else:
-        waiting = pause = min(2 * pause + 1, PATIENCE)
+        give_up()
+        kio_advise_small(address, nbytes)
+
+
+cdef bint populate(void *address, size_t nbytes) noexcept nogil:
+    cdef int64_t began
+    if waiting > 0 or nbytes < HUGE:
+        kio_populate(address, nbytes)
+        return False
+    began = kio_now_ns()
+    kio_populate(address, nbytes)
+    if kio_now_ns() - began < SLOW_NS:
+        return False
+    give_up()
+    return True
 
 
 cdef class Slab:

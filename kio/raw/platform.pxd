@@ -254,6 +254,17 @@ cdef extern from *:
     #endif
     }
 
+    /* Let other threads run for about so many microseconds. */
+    static inline void kio_nap(unsigned us)
+    {
+    #ifdef _WIN32
+        Sleep((us + 999) / 1000);
+    #else
+        struct timespec span = {0, (long)us * 1000};
+        (void)nanosleep(&span, NULL);
+    #endif
+    }
+
     /* Ask for read-ahead of a range of a file. */
     static inline void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes)
     {
@@ -301,6 +312,7 @@ cdef extern from *:
     void kio_advise_small(void *p, size_t nbytes) noexcept nogil
     void kio_populate(void *p, size_t nbytes) noexcept nogil
     int64_t kio_now_ns() noexcept nogil
+    void kio_nap(unsigned us) noexcept nogil
     void kio_advise_soon(int fd, uint64_t offset, uint64_t nbytes) noexcept nogil
     int kio_is_cached(int fd, uint64_t offset) noexcept nogil
     int64_t kio_pwrite(int fd, const void *src, size_t nbytes, uint64_t offset) noexcept nogil

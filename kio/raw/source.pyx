@@ -15,10 +15,12 @@ from kio.errors import CorruptError, TruncatedError, UnsupportedError
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport errno
+from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from kio.raw.platform cimport kio_populate, kio_pread, kio_release, kio_reserve
+from kio.raw.memory cimport HUGE, populate, prepare
+from kio.raw.platform cimport kio_pread, kio_release, kio_reserve
 
 
 cdef class Descriptor:
@@ -254,12 +256,17 @@ cdef Source _source(str name, uint64_t nbytes, Descriptor descriptor, object own
     return self
 
 
-# One block is four pages: small enough for sparse structure in a large file, and reads
-# that turn out to be sequential grow from one block to 64 (1 MiB).
+# One block is four pages: small enough for sparse structure in a large file.  Reads that
+# turn out to be sequential grow from one block to 64 (1 MiB).  A window of 2 MiB, a huge
+# page, of which a quarter was asked for is read whole; and for each such window three that
+# nobody looked at yet, since names are seldom walked in the order of the file.
 cdef enum:
     BLOCK = 16384
     AHEAD = 64              # blocks read at once where structure is dense
     POPULATED = 64 << 10    # pages for a read of this size are had at once
+    WINDOW = HUGE
+    BLOCKS = WINDOW // BLOCK
+    PRESUMED = 3
 
 
 cdef class Image:
@@ -276,17 +283,23 @@ cdef class Image:
             self.base = source.memory
             self.loaded = self.nbytes
             return
-        self.filled = <uint8_t *>calloc((self.nbytes + BLOCK - 1) // BLOCK + 1, 1)
-        self.reserved = <uint8_t *>kio_reserve(self.nbytes + 1)
-        if self.filled == NULL or self.reserved == NULL:
+        self.filled = <uint8_t *>calloc(self.nbytes // BLOCK + 2, 1)
+        self.share = <uint8_t *>calloc(self.nbytes // WINDOW + 2, 1)
+        self.nmapped = self.nbytes + (WINDOW if self.nbytes >= WINDOW else 1)
+        self.mapped = kio_reserve(self.nmapped)
+        if self.filled == NULL or self.share == NULL or self.mapped == NULL:
             raise MemoryError(f"{self.nbytes} bytes of address space for {source.name}")
+        self.reserved = <uint8_t *>self.mapped
+        if self.nbytes >= WINDOW:
+            self.reserved += -<uintptr_t>self.mapped & (WINDOW - 1)
         self.base = self.reserved
         self.ahead = 1
 
     def __dealloc__(self):
         free(self.filled)
-        if self.reserved != NULL:
-            kio_release(self.reserved, self.nbytes + 1)
+        free(self.share)
+        if self.mapped != NULL:
+            kio_release(self.mapped, self.nmapped)
 
     cdef int need(self, uint64_t offset, uint64_t nbytes) except -1:
         """Make base[offset : offset + nbytes] valid, or raise TruncatedError."""
@@ -307,23 +320,42 @@ cdef class Image:
         return 0
 
     cdef int load(self, uint64_t first, uint64_t last) except -1:
-        """Read the missing blocks of [first, last], and some more where reads are sequential."""
-        cdef uint64_t end, total = (self.nbytes + BLOCK - 1) // BLOCK
+        """Read the missing blocks of [first, last], and some more where structure is dense."""
+        cdef uint64_t end, reach, window, total = (self.nbytes + BLOCK - 1) // BLOCK
         while first <= last:
             if self.filled[first]:
                 first += 1
                 continue
             self.ahead = min(self.ahead * 2, <uint64_t>AHEAD) if first <= self.last + 2 else 1
+            window = first // BLOCKS
+            reach = first + self.ahead
+            if self.share[window] >= BLOCKS // 4:
+                reach = (window + 1) * BLOCKS
+            elif self.share[window] == 0 and self.presumed < PRESUMED * self.proven:
+                self.presumed += 1
+                first, reach = window * BLOCKS, (window + 1) * BLOCKS
             end = first + 1
-            while end < total and not self.filled[end] and (end <= last or end - first < self.ahead):
+            while end < total and not self.filled[end] and (end <= last or end < reach):
                 end += 1
-            size = min(end * BLOCK, self.nbytes) - first * BLOCK
-            if size >= POPULATED:
-                kio_populate(self.reserved + first * BLOCK, size)
-            self.source.fill(self.reserved + first * BLOCK, first * BLOCK, size)
-            self.loaded += size
-            while first < end:
-                self.filled[first] = 1
-                first += 1
-            self.last = end
+            self.take(first, end)
+            first = self.last = end
+        return 0
+
+    cdef int take(self, uint64_t first, uint64_t end) except -1:
+        """Read the blocks [first, end)."""
+        cdef uint64_t size = min(end * BLOCK, self.nbytes) - first * BLOCK
+        cdef uint8_t *dst = self.reserved + first * BLOCK
+        if first % BLOCKS == 0 and size >= WINDOW:
+            prepare(<char *>dst, size)
+        if size >= POPULATED:
+            populate(dst, size)
+        self.source.fill(dst, first * BLOCK, size)
+        self.loaded += size
+        while first < end:
+            self.filled[first] = 1
+            self.share[first // BLOCKS] += 1
+            # A window that is read whole passes this, too, but at once.
+            if self.share[first // BLOCKS] == BLOCKS // 4 and size < WINDOW:
+                self.proven += 1
+            first += 1
         return 0

@@ -25,8 +25,9 @@ cdef tuple TABLE = dtypes.TABLE
 cdef dict CODES = dtypes.CODES
 # By row number, so that sealing does not go through Python objects.
 cdef uint8_t[128] ITEMSIZES
+cdef uint8_t[128] OPAQUE
 for _code, _row in enumerate(TABLE):
-    ITEMSIZES[_code] = _row.itemsize
+    ITEMSIZES[_code], OPAQUE[_code] = _row.itemsize, _row.name.startswith("opaque")
 
 
 cdef class Extent:
@@ -428,6 +429,15 @@ cdef class Index:
         """Row name of a tensor's element type, or None where kio reads no such type."""
         cdef Row *row = self.rows + <size_t>self.rows_of[name]
         return None if row.dtype < 0 else TABLE[row.dtype].name
+
+    @property
+    def opaque(self):
+        """Whether any tensor is of one or two bytes that only an attribute can explain."""
+        cdef size_t i
+        for i in range(self.nrows):
+            if self.rows[i].dtype >= 0 and OPAQUE[self.rows[i].dtype]:
+                return True
+        return False
 
     cdef Tensor make(self, str name, size_t number):
         cdef Row *row = self.rows + number

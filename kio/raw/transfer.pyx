@@ -32,16 +32,16 @@ from cpython.pythread cimport (
 )
 from libc.errno cimport errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
 from kio.raw.codecs cimport MAX_CODECS, Step
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
-from kio.raw.memory cimport prepare
+from kio.raw.memory cimport HUGE, populate, prepare
 from kio.raw.platform cimport (
-    kio_advise_small, kio_advise_soon, kio_is_cached, kio_now_ns, kio_populate, kio_pread,
+    kio_advise_small, kio_advise_soon, kio_is_cached, kio_nap, kio_populate, kio_pread,
 )
 from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
@@ -49,15 +49,15 @@ from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
 cdef enum:
     BLOCK = 4 << 20        # one DIRECT job: large enough to amortise, small enough to share out
     HOT = 128 << 10        # read and sum in pieces of this size, so that the sum hits the cache
-    FRESH = 2 << 20        # pages asked for at a time, just before they are filled
+    FRESH = HUGE           # pages asked for at a time, just before they are filled
     POPULATED = 64 << 10   # fewer bytes get theirs as they are touched
-    SLOW_NS = 500_000      # small pages for FRESH bytes take about 250,000 (see memory)
-    PATIENCE = 2
     SMALL = 256 << 10      # runs up to this size may share a window
     WIN = 1 << 20          # one window
     NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
     RANK = 32
-    AHEAD = 32 << 20       # cold files: ask for this much beyond what is being read
+    AHEAD = 64 << 20       # cold files: ask for this much beyond what is being read,
+    ASKED = 8 << 20        # in requests of this size
+    NAP_US = 200
     PROBES = 16            # places looked at to tell whether a file is cold
 
 cdef enum Kind:
@@ -175,9 +175,9 @@ cdef class Run:
     cdef bint stop
     cdef object verify           # as read() has it
     cdef bint fresh              # destinations have no pages yet
-    cdef int slow                # times that their pages were long in coming
+    cdef bint slow               # and huge ones, which they may wait for, are long in coming
     cdef bint cold               # much of what is to be read is not in the page cache
-    cdef size_t asked            # cold: jobs whose bytes were asked for
+    cdef uint64_t taken          # bytes of the jobs before next_job
     cdef object raised
     # the window being built
     cdef bint open
@@ -534,15 +534,25 @@ cdef class Run:
         job.expected, job.found, job.number = expected, found, at
         return WRONG_SUM
 
-    cdef void populate(self, uint8_t *dst, size_t nbytes) noexcept nogil:
-        """Give a destination its pages; where huge ones turn out to be slow, small ones from then on."""
-        cdef int64_t began
-        if self.slow >= PATIENCE:
-            kio_advise_small(dst, nbytes)
-        began = kio_now_ns()
-        kio_populate(dst, nbytes)
-        if nbytes == FRESH and kio_now_ns() - began > SLOW_NS:
-            self.slow += 1
+    cdef void do_without(self, Job *job) noexcept nogil:
+        """Small pages for this job and all that follow.
+
+        In one go: such advice stops every thread that waits for pages.
+        """
+        cdef Job *end = self.jobs + self.njobs
+        cdef uint8_t *first = job.dst
+        cdef uint8_t *last = job.dst
+        if self.slow:
+            return
+        self.slow = True
+        while job < end:
+            if job.kind == DIRECT:
+                if job.dst < last or job.dst > last + NEAR:
+                    kio_advise_small(first, last - first)
+                    first = job.dst
+                last = job.dst + job.nbytes
+            job += 1
+        kio_advise_small(first, last - first)
 
     cdef int direct(self, Job *job) noexcept nogil:
         cdef uint64_t at = 0, ready = 0, begun = 0, n
@@ -553,7 +563,10 @@ cdef class Run:
         while at < job.nbytes:
             if self.fresh and at == ready:
                 ready = min(job.nbytes, at + FRESH)
-                self.populate(job.dst + at, ready - at)
+                if self.slow:
+                    kio_populate(job.dst + at, ready - at)
+                elif populate(job.dst + at, ready - at):
+                    self.do_without(job)
             n = (ready if self.fresh else job.nbytes) - at
             if summing or job.swap:
                 n = min(n, <uint64_t>HOT)
@@ -634,7 +647,7 @@ cdef class Run:
         if chunk.dst != NULL and chunk.run_nbytes == chunk.nbytes:
             home = chunk.dst + chunk.run_at
             if self.fresh and chunk.nbytes >= POPULATED:
-                self.populate(home, chunk.nbytes)
+                populate(home, chunk.nbytes)
         if chunk.nsteps == 0 and home != NULL:
             a = home
         if self.origins[job.origin].memory != NULL and a != home:
@@ -699,18 +712,33 @@ cdef class Run:
                                              self.jobs[i].offset + self.jobs[i].nbytes // 2)
         self.cold = 4 * missing > looked
 
-    cdef void ask_ahead(self, size_t number) noexcept nogil:
-        """Cold: keep the device busy with the jobs after this one.  Called with the lock held."""
+    cdef void ask_ahead(self) noexcept nogil:
+        """Cold: keep the device busy with what comes after the jobs at hand.
+
+        A request for read-ahead takes time itself, as pages are found for it: threads that
+        copy would spend half of theirs here.
+        """
         cdef Job *job
-        cdef uint64_t ahead = 0
-        cdef size_t i = number
-        while i < self.njobs and ahead < AHEAD:
+        cdef uint64_t asked = 0, offset = 0, nbytes = 0
+        cdef int fd = -1
+        cdef size_t i
+        for i in range(self.njobs):
+            while asked > self.taken + AHEAD and not self.stop:
+                kio_nap(NAP_US)
+            if self.stop or self.next_job >= self.njobs:
+                return
             job = self.jobs + i
-            if i >= self.asked and self.origins[job.origin].fd >= 0:
-                kio_advise_soon(self.origins[job.origin].fd, job.offset, job.nbytes)
-                self.asked = i + 1
-            ahead += job.nbytes
-            i += 1
+            asked += job.nbytes
+            if nbytes and (self.origins[job.origin].fd != fd or job.offset < offset
+                           or job.offset > offset + nbytes + NEAR or nbytes >= ASKED):
+                kio_advise_soon(fd, offset, nbytes)
+                nbytes = 0
+            if self.origins[job.origin].fd >= 0:
+                if not nbytes:
+                    fd, offset = self.origins[job.origin].fd, job.offset
+                nbytes = job.offset + job.nbytes - offset
+        if nbytes:
+            kio_advise_soon(fd, offset, nbytes)
 
     cdef void work(self, bint main) noexcept nogil:
         """Take jobs in order until none is left or one has failed."""
@@ -727,10 +755,9 @@ cdef class Run:
                 PyThread_release_lock(self.lock)
                 break
             self.next_job += 1
-            if self.cold:
-                self.ask_ahead(number)
-            PyThread_release_lock(self.lock)
             job = self.jobs + number
+            self.taken += job.nbytes
+            PyThread_release_lock(self.lock)
             if window == NULL:
                 window = <uint8_t *>malloc(WIN)
                 a = <uint8_t *>malloc(self.scratch + 1)
@@ -772,6 +799,10 @@ cdef class Run:
         with nogil:
             self.work(False)
 
+    def scout(self):
+        with nogil:
+            self.ask_ahead()
+
     cdef int execute(self, regions, threads) except -1:
         """Plan, run, check.  Raises what the first failing job met."""
         cdef Source source
@@ -786,8 +817,11 @@ cdef class Run:
             if threads is None:
                 threads = default_threads(self.total, self.scratch)
             self.look()
-            for _ in range(min(threads, <object>self.njobs) - 1):
-                thread = threading.Thread(target=self.helper, name="kio-transfer", daemon=True)
+            targets = [self.helper] * (min(threads, <object>self.njobs) - 1)
+            if self.cold:
+                targets.insert(0, self.scout)
+            for target in targets:
+                thread = threading.Thread(target=target, name="kio-transfer", daemon=True)
                 helpers.append(thread)
                 thread.start()
             with nogil:

@@ -45,6 +45,45 @@ def libver(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+class Counted(io.FileIO):
+    """A file that counts what is read of it."""
+
+    nbytes_read = 0
+
+    def readinto(self, buffer: Any) -> int:
+        n = super().readinto(buffer)
+        self.nbytes_read += n
+        return n
+
+    def read(self, n: int = -1) -> bytes:
+        data = super().read(n)
+        self.nbytes_read += len(data)
+        return data
+
+
+def test_dense_structure_is_read_whole_and_sparse_structure_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "dense.h5"
+    large, nlarge = np.zeros(1 << 20, "f4"), 24
+    with h5py.File(path, "w") as file:
+        # Made in another order than that of the names, as Keras numbers layers.
+        for i in range(4000):
+            file[f"dense_{i}/vars/0"] = np.full((16, 16), i, "f4")
+        for i in range(nlarge):
+            file[f"large_{i}/vars/0"] = large
+    with Counted(path) as counted:
+        found = hdf5.open(Source.of_file(counted)).tensors
+        # Most of what is dense, and a few windows of 2 MiB that were thought to be.
+        dense = path.stat().st_size - nlarge * large.nbytes
+        assert counted.nbytes_read < dense + 3 * (dense // 2 + (2 << 20))
+    twin = hdf5.open(Source.of_bytes(path.read_bytes())).tensors
+    assert list(found) == list(twin) and len(found) == 4000 + nlarge
+    file = hdf5.open(Source.open(path)).tensors
+    for name in twin:
+        here, there = file[name].extents[0], twin[name].extents[0]
+        assert (here.offset, here.nbytes) == (there.offset, there.nbytes)
+    assert np.asarray(file["dense_3210/vars/0"])[3, 3] == 3210
+
+
 def test_walk(libver: Any) -> None:
     file = opened(keras_like, libver=libver)
     assert sorted(file.groups) == sorted(

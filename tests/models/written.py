@@ -10,16 +10,23 @@ import numpy as np
 
 def structure(file: Any) -> dict[str, Any]:
     """Everything in an HDF5 file, by path: attributes, and shape, dtype and bytes of datasets."""
-    found: dict[str, Any] = {"": (dict(file.attrs), None)}
+    found: dict[str, Any] = {"": (_attributes(file), None)}
 
     def visit(path: str, obj: Any) -> None:
-        attributes = {key: (type(value).__name__, str(value)) for key, value in obj.attrs.items()}
+        attributes = _attributes(obj)
         if isinstance(obj, h5py.Group):
             found[path] = (attributes, None)
         else:
             found[path] = (attributes, (obj.shape, str(obj.dtype), obj[()].tobytes()))
 
     file.visititems(visit)
+    return found
+
+
+def _attributes(obj: Any) -> dict[str, tuple[str, Any]]:
+    found = {}
+    for key, value in obj.attrs.items():
+        found[key] = (type(value).__name__, value.tolist() if isinstance(value, np.ndarray) else value)
     return found
 
 

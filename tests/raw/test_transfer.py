@@ -361,3 +361,23 @@ def test_interrupt_ends_a_read(interruptible):
             ended.set()
     assert time.monotonic() - begin < 8
     interrupter.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="nothing drops a file from memory here")
+def test_a_cold_file_is_asked_for_ahead(tmp_path):
+    """Several times what is asked for at once, small tensors among large ones, and gaps."""
+    path = tmp_path / "cold.bin"
+    data = rng.integers(0, 256, 160 << 20, dtype=np.uint8)
+    path.write_bytes(data.data)
+    source, tensors, at = Source.open(path), [], 5
+    for n, nbytes in enumerate([9 << 20, 300, 70 << 10, 40 << 20, 1 << 10, 50 << 20, 3 << 20, 7, 30 << 20]):
+        tensors.append(Tensor(f"t{n}", "uint8", (nbytes,), [Extent(source, at, nbytes)]))
+        at += nbytes + (n % 3) * (1 << 20)
+    for threads in (1, 2, 5):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+        for tensor, array in zip(tensors, transfer.read(tensors, threads=threads), strict=True):
+            begin = tensor.extents[0].offset
+            assert np.array_equal(array, data[begin : begin + tensor.nbytes])

@@ -190,6 +190,14 @@ cdef class File:
         cdef size_t i
         return [self.paths[i] for i in range(1, self.objects.count) if self.objects.items[i].kind == GROUP]
 
+    def is_group(self, str path):
+        """Whether ``path`` is the first one of a group other than the root."""
+        cdef size_t i
+        for i in range(1, self.objects.count):
+            if self.objects.items[i].kind == GROUP and <str>self.paths[i] == path:
+                return True
+        return False
+
     def attributes(self, str path):
         """The attributes of a group or dataset, decoded; "" is the root group.
 
@@ -203,11 +211,11 @@ cdef class File:
         """
         cdef size_t i
         cdef uint64_t header
-        if self.headers is None:
-            # Few callers ask for single objects, so open() does not pay for this.
+        # Few callers ask for single objects other than the root, so open() does not pay for this.
+        if path and self.headers is None:
             self.headers = {self.paths[i]: self.objects.items[i].header for i in range(self.objects.count)
                             if self.objects.items[i].kind != NAMED_TYPE}
-        header = self.headers[self.aliases.get(path, path)]
+        header = self.headers[self.aliases.get(path, path)] if path else self.root
         found = self.decoded.get(header)
         if found is None:
             self.s.work = self.attribute_work

@@ -22,6 +22,8 @@ CLASSES = {
     "Convolution2DTranspose": "Conv2DTranspose",
     "Convolution3DTranspose": "Conv3DTranspose",
     "SeparableConvolution1D": "SeparableConv1D",
+    # Keras 3's own class, by the name that is not its public one.
+    "GroupedQueryAttention": "GroupQueryAttention",
 }
 
 _RECURRENT = "LSTM GRU SimpleRNN RNN ConvLSTM1D ConvLSTM2D ConvLSTM3D"

@@ -159,6 +159,8 @@ class Layers:
         name = keras2.CLASSES.get(name, name)
         if ">" in node["class_name"]:
             return self.custom(node)  # registered by somebody: never one of Keras's own
+        if str(node.get("module")).startswith("keras.src.ops."):
+            return node  # an operation of Keras 3, whatever layer has the same name
         inner = node["config"]
         if name == "Sequential":
             return self.sequential(node)

@@ -1,0 +1,177 @@
+"""A model's configuration and what it was compiled with, as legacy HDF5 has them.
+
+    model_config      {"class_name": "Functional", "config": …}; layers without modules
+    training_config   loss, metrics, …, and optimizer_config
+
+Both are Keras's own serialisation, less three mistakes that make Keras unable to read it:
+
+=====================================  ====================================================
+stock Keras writes                     and cannot read; kio writes
+=====================================  ====================================================
+operations by their bare class         the same with their module, as in a ``.keras``
+settings that are called as a          that layer with its module: text stays text then
+function of ``keras.layers`` is
+(``score_mode="dot"``)
+losses and metrics by short name       losses by full name, metrics as objects that keep
+(``"mse"``)                            the short one as theirs
+=====================================  ====================================================
+
+A class of the user's is called by its registered name, and compiling is left as it was:
+stock Keras takes the optimizer out of the model's own ``_compile_config``.
+
+Spec: ``keras/src/legacy/saving/saving_utils.py``, ``model_metadata``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kio.models import eras
+
+# What compile() makes of these depends on the shape of the output; readers leave them alone.
+_BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
+
+
+def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
+    """The text of ``model_config``.
+
+    Args:
+        model: The live model.
+        version: Of the Keras that shall read it.
+        objects: All objects of the model: what the user's classes come from.
+
+    Raises:
+        UnsupportedError: if a reader of ``version`` could not understand it.
+        Exception: whatever a ``get_config`` raises.
+    """
+    from keras.src.legacy.saving.json_utils import get_json_type
+    from keras.src.legacy.saving.saving_options import keras_option_scope
+    from keras.src.saving.object_registration import get_registered_name
+    from keras.src.saving.serialization_lib import serialize_keras_object
+
+    with keras_option_scope(use_legacy_config=True):
+        tree = {"class_name": get_registered_name(type(model)), "config": model.get_config()}
+    tree = json.loads(json.dumps(tree, default=get_json_type))
+    if any(_misread(layer, version) for layer in _layers(tree)) or _has_operations(model):
+        _mend(tree, json.loads(json.dumps(serialize_keras_object(model))), version)
+    if "layers" not in tree["config"] and model.built:
+        # Only kio looks here: stock Keras leaves a model of the user's own without variables.
+        tree["build_config"] = json.loads(json.dumps(model.get_build_config(), default=get_json_type))
+    return json.dumps(eras.downgraded(tree, version, eras.kin_of(objects)))
+
+
+def _layers(tree: Any) -> Iterable[dict[str, Any]]:
+    """All layers of a model, those of nested models, too."""
+    inner = tree.get("config")
+    for layer in inner.get("layers", ()) if isinstance(inner, dict) else ():
+        if isinstance(layer, dict):
+            yield layer
+            yield from _layers(layer)
+
+
+def _has_operations(model: Any) -> bool:
+    """Whether something in a model's graph is no layer, though it may be called like one."""
+    from keras import Layer, Model
+
+    parts = (*getattr(model, "operations", ()), *getattr(model, "layers", ()))
+    return any(not isinstance(part, Layer) or (isinstance(part, Model) and _has_operations(part)) for part in parts)
+
+
+def _misread(layer: dict[str, Any], version: tuple[int, ...]) -> bool:
+    """Whether that Keras cannot read the layer without its module."""
+    from keras.src import layers
+
+    inner = layer.get("config")
+    if not isinstance(inner, dict):
+        return False
+    if layer.get("class_name") == "Normalization" and version < eras.SCALARS and inner.get("mean") is not None:
+        return True  # one number for all must be spread over the shape, which only the other grammar tells
+    return any(
+        key != "name" and isinstance(value, str) and inspect.isfunction(getattr(layers, value, None))
+        for key, value in inner.items()
+    )
+
+
+def _mend(tree: dict[str, Any], todays: dict[str, Any], version: tuple[int, ...]) -> None:
+    """Put Keras 3's own entries in the place of those that cannot be read."""
+    rows = tree["config"].get("layers")
+    others = todays["config"].get("layers") if isinstance(todays.get("config"), dict) else None
+    if not isinstance(rows, list) or not isinstance(others, list) or len(rows) != len(others):
+        return
+    for i, (row, other) in enumerate(zip(rows, others, strict=True)):
+        module = str(other.get("module"))
+        if module.startswith("keras.src.ops.") or (module.startswith("keras.") and _misread(row, version)):
+            rows[i] = other
+        elif isinstance(row.get("config"), dict):
+            _mend(row, other, version)
+
+
+def metadata(model: Any, version: tuple[int, ...], *, compiled: bool) -> dict[str, str]:
+    """Everything else that the root of a whole model says; ``compiled``: what it was compiled with, too."""
+    found = {"keras_version": eras.release(version), "backend": eras.backend(version)}
+    training = training_config(model) if compiled else None
+    if training is not None:
+        found["training_config"] = json.dumps(eras.downgraded(training, version, {}))
+    return found
+
+
+def training_config(model: Any) -> dict[str, Any] | None:
+    """What the model was compiled with; None if it was not."""
+    from keras.src.legacy.saving.json_utils import get_json_type
+    from keras.src.saving.object_registration import get_registered_name
+
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or not model.compiled:
+        return None
+    given = getattr(model._compile_config, "config", model._compile_config)
+    made: dict[str, Any] = {}
+    for key, value in given.items():
+        if key == "optimizer":
+            continue
+        made[key] = _each(value, _CHANGES.get(key, _object))
+    made["optimizer_config"] = {
+        "class_name": get_registered_name(type(optimizer)),
+        "config": optimizer.get_config(),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(made, default=get_json_type))
+    return plain
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _each(each, change) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_each(each, change) for each in value]
+    return change(value)
+
+
+def _object(value: Any) -> Any:
+    from keras.src.legacy.saving.serialization import serialize_keras_object
+
+    return serialize_keras_object(value) if callable(value) else value
+
+
+def _loss(value: Any) -> Any:
+    """A loss by the name that Keras's reader finds it by."""
+    from keras.src import losses
+
+    found = losses.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and value not in _BY_SHAPE else None
+    return found.__name__ if inspect.isfunction(found) else _object(value)
+
+
+def _metric(value: Any) -> Any:
+    """A metric as an object that is called as the user called it."""
+    from keras.src import metrics
+
+    found = metrics.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and value not in _BY_SHAPE else None
+    if not inspect.isclass(found):
+        return _object(value)
+    made = _object(found())
+    made["config"]["name"] = value
+    return made
+
+
+_CHANGES: dict[str, Callable[[Any], Any]] = {"loss": _loss, "metrics": _metric, "weighted_metrics": _metric}
