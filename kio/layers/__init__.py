@@ -1,4 +1,4 @@
-"""Layers and functions that Keras no longer has, as they were.
+"""Layers, functions and optimizers that Keras no longer has, as they were.
 
 Importing this registers them, so that ``keras.saving.load_model`` finds them in files that
 kio converted; kio itself imports it when an old model asks for one.
@@ -13,15 +13,21 @@ from kio.layers.dense import Highway, MaxoutDense
 from kio.layers.functions import hard_sigmoid
 from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, UpSampling2D
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
+from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
 from kio.layers.others import Functional, RadialConstraint, RandomFourierFeatures, SeparableConv1D, SimpleRNN
 from kio.layers.tf_function import TFFunction
+from kio.layers.wrappers import TimeDistributed
 
 __all__ = [
+    "Adagrad",
+    "DecayedSchedule",
     "Functional",
     "Highway",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "MaxoutDense",
+    "Nadam",
+    "RMSprop",
     "RadialConstraint",
     "RandomCrop",
     "RandomFourierFeatures",
@@ -31,6 +37,7 @@ __all__ = [
     "SeparableConv1D",
     "SimpleRNN",
     "TFFunction",
+    "TimeDistributed",
     "UpSampling2D",
     "hard_sigmoid",
 ]

@@ -20,7 +20,7 @@ from kio.mapping.h5_names import groups
 from kio.mapping.h5_optimizer import Origin, match_optimizer
 from kio.mapping.h5_order import Laid, lay, numbered
 from kio.mapping.h5_stored import StoredLayer, StoredLayers
-from kio.mapping.plan import Mismatch, Plan, Skipped
+from kio.mapping.plan import Custom, Mismatch, Plan, Skipped
 from kio.mapping.stored import Chooser, Patterns, Rename, chooser, renamer
 from kio.mapping.tree import Leaf, Node, Part, Stack, Tree
 from kio.raw.tensor import Tensor
@@ -126,6 +126,7 @@ class _Match:
             else:
                 self.fill(node, parts, layer)
         self.own()
+        self.summaries()
         self.marks(rows)
         self.last_wins()
         done = self.taken | set(stored.states)
@@ -263,6 +264,21 @@ class _Match:
             # Before 2.7 nobody stored them.
             why = "the file has no weights of the model itself"
             self.made.skipped.append(Skipped(own.node.name or own.node.cls, why, leaves))
+
+    def summaries(self) -> None:
+        """What Discretization layers have seen: to those of the same names, else in order."""
+        mine = [node for node, _ in self.stack.layers if node.cls == "discretization" and node.custom]
+        stored = self.stored.summaries
+        if {node.name for node in mine} == set(stored):
+            pairs = [(node, stored[str(node.name)]) for node in mine]
+        else:
+            pairs = list(zip(mine, stored.values(), strict=True)) if len(mine) == len(stored) else []
+        for node, tensor in pairs:
+            if node.skip or (self.choose is not None and not self.choose(str(node.name), tensor.name)):
+                continue
+            self.taken.add(tensor.name)
+            self.made.customs.append(Custom(node, tensor.name.rpartition("/")[0], {"0": tensor}))
+            self.made.finished.append(node)
 
     # ------------------------------------------------------------------ the whole
 

@@ -9,8 +9,10 @@
 | Keras 3               | adam/sequential_dense_kernel_momentum | iteration, learning_rate, by weight |
 
 A slot belongs to the weight that its name tells, by the name the weight has in this file;
-without such names, to the weight at its place, if number and all shapes agree.  A state that
-does not fit whole is left alone, and the plan says why.
+without such names, to the weight at its place, if number and all shapes agree.  Where today's
+names do not tell (Adafactor's rows and columns), the variables of optimizers since 2.11 are
+taken one by one, as their order has not changed since.  A state that does not fit whole is
+left alone, and the plan says why.
 
 Spec: notes/keras.md 3.4.
 """
@@ -110,9 +112,11 @@ class _Match:
     ) -> None:
         self.stored, self.origins, self.by_letter = stored, origins, by_letter
         self.classes = [node.cls for node in nodes]
+        self.spare = [shape for node in nodes for shape in node.spare]
         self.scalars: dict[str, list[Leaf]] = {}
         self.slots: list[_Slot] = []
         self.others: list[Leaf] = []
+        self.leaves = leaves
         self.sort(leaves)
 
     def sort(self, leaves: Sequence[Leaf]) -> None:
@@ -147,6 +151,8 @@ class _Match:
     def enter(self, plan: Plan) -> str:
         """Add everything to the plan; the reason if not everything fits."""
         if self.others:
+            if self.in_order(plan):
+                return ""
             return f"{self.others[0].name!r} belongs to no variable that was loaded"
         pairs: list[tuple[Tensor, Leaf]] = []
         converted: list[Converted] = []
@@ -172,7 +178,7 @@ class _Match:
                 return f"slots of a {slot.origin.what} have another form today"
             else:
                 converted.append(Converted(tensors, slot.leaf, make, slot.origin.what))
-        loose = []
+        loose: list[tuple[str, tuple[int, ...]]] = []
         free = [(tensor, name) for tensor, name in self.rows() if id(tensor) not in used]
         scalars = self.scalars_of([name for tensor, name in free if not tensor.shape])
         for tensor, name in free:
@@ -181,14 +187,47 @@ class _Match:
                 pairs.append((tensor, leaf))
             elif tensor.shape not in ((), (1,)):
                 # Keras 2 kept a one-element array for each slot that it did not use.
-                loose.append(name)
-        if loose:
-            return f"{loose[0]!r} is of no slot that {self.named()} has today"
+                loose.append((name, tensor.shape))
+        if loose and [shape for _, shape in loose] != self.spare:
+            return f"{loose[0][0]!r} is of no slot that {self.named()} has today"
         if not any(leaf.name == "iteration" for _, leaf in pairs):
             plan.notes.append("The file has no number of steps: the optimizer starts to count at 0.")
         plan.pairs += pairs
         plan.converted += converted
         return ""
+
+    def in_order(self, plan: Plan) -> bool:
+        """Take the variables one by one, where shapes and names of weights allow it."""
+        names = [name.partition(":")[0] for name in self.stored.names]
+        if not any(name.rpartition("/")[2] == "iteration" for name in names):
+            return False  # before 2.11: slot by slot
+        if any(slot.origin.make is not None for slot in self.slots):
+            return False
+        pairs: list[tuple[Tensor, Leaf]] = []
+        rest: list[tuple[Tensor, str]] = []
+        rows = list(zip(self.stored.tensors, names, strict=True))
+        scalars = self.scalars_of([name for tensor, name in rows if not tensor.shape])
+        for tensor, name in rows:
+            scalar = next(scalars) if not tensor.shape else None
+            if scalar is None:
+                rest.append((tensor, name))
+            else:
+                pairs.append((tensor, scalar))
+        leaves = [leaf for leaf in self.leaves if not (leaf.name in _SCALARS and not leaf.shape)]
+        if len(leaves) != len(rest):
+            # Placeholders of Adafactor, which tf.keras did not store.
+            leaves = [leaf for leaf in leaves if leaf.shape]
+        if len(leaves) != len(rest) or not all(map(self.agree, rest, leaves)):
+            return False
+        plan.pairs += pairs + [(tensor, leaf) for (tensor, _), leaf in zip(rest, leaves, strict=True)]
+        return True
+
+    def agree(self, stored: tuple[Tensor, str], leaf: Leaf) -> bool:
+        """Whether a variable may be this one: its shape, and the weight that its name tells."""
+        tensor, name = stored
+        told = {each for origin in self.origins for each in origin.names if name.endswith(f"/{each}")}
+        wanted = {each for slot in self.slots if slot.leaf is leaf for each in slot.origin.names}
+        return not refusal(tensor, leaf) and not (told and wanted and not told & wanted)
 
     def named(self) -> str:
         return " in ".join(reversed(self.classes))

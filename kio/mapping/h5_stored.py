@@ -21,6 +21,8 @@ TOP = "top_level_model_weights"
 _COUNTED = 1_000_000
 # tf.keras 2.3 to 2.6 stored the state of random layers among their weights.
 _STATE = frozenset({"StateVar", "StateVar:0"})
+# What tf.keras's Discretization has seen; today it is no variable.
+_SUMMARY = frozenset({"summary", "summary:0"})
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class StoredLayers:
         own: The model's own weights, None where the file has no such group.
         era: The file's marks.
         optimizer: What ``optimizer_weights`` lists, None without it.
+        summaries: What each Discretization has seen, by the layer's name.
         states: Names of random states, which today's layers do not store.
         used: Names of all tensors that belong to a layer, to the model or to the optimizer.
         counted: Keras 0.x: weights are known by number only; ``"graph"`` has no layers either.
@@ -52,6 +55,7 @@ class StoredLayers:
         self._checkpoint = checkpoint
         metadata: Mapping[str, Any] = getattr(checkpoint, "metadata", None) or {}
         self.era = Era(metadata.get("keras_version"), metadata.get("backend"))
+        self.summaries: dict[str, Tensor] = {}
         self.states: list[str] = []
         self.used: set[str] = set()
         root = self._attributes("")
@@ -100,6 +104,9 @@ class StoredLayers:
             self.used.add(where)
             if each.rpartition("/")[2] in _STATE:
                 self.states.append(where)
+                continue
+            if each.rpartition("/")[2] in _SUMMARY:
+                self.summaries[name] = tensor
                 continue
             layer.tensors.append(tensor)
             layer.names.append(each)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from kio.mapping.old_optimizers import in_old_order
 from kio.mapping.plan import refusal
 from kio.mapping.rules import Rule, children
 from kio.mapping.stored import Chooser, Stored
@@ -68,6 +69,7 @@ class Reading:
         self.renamed = options.renamed if options else None
         self.moved: set[int] = set()
         self.kept: dict[int, list[Leaf]] = {}
+        self.old_keys: dict[int, dict[Leaf, str]] = {}
         self.excluded: set[str] = set()
         self.left_out: set[str] = set()
         self.walk()
@@ -182,7 +184,7 @@ class Reading:
                     return self.fail(i, path, False)
                 self.used += len(group or ())
             elif group is not None:
-                if self.without_rate(node, group):
+                if self.of_tf_keras(node, group):
                     leaves, expects = self.kept[i], len(group)
                 if len(group) != expects and expects is not None:
                     return self.fail(i, path, True)
@@ -226,27 +228,26 @@ class Reading:
             self.excluded.add(path)
         return leaves, None
 
-    def without_rate(self, node: Node, group: dict[str, str]) -> bool:
-        """Whether an optimizer was stored by tf.keras, which kept the learning rate in the configuration."""
-        shifted = self.shifted(node, group)
-        if not shifted:
+    def of_tf_keras(self, node: Node, group: dict[str, str]) -> bool:
+        """Whether an optimizer was stored by tf.keras, under other keys than today's."""
+        if node.kind != "Optimizer" or self.rule.since >= (3,) or not node.leaves:
+            return False
+        keys = [str(n) for n in range(len(group))]
+        if not all(key in group for key in keys):
+            return False
+        leaves = in_old_order(node, [self.stored.tensors[group[key]].shape for key in keys])
+        if leaves is None:
             return False
         chosen = self.kept.get(node.index, node.leaves)
-        self.kept[node.index] = [leaf for leaf in chosen if leaf in shifted]
+        self.kept[node.index] = [leaf for leaf in chosen if leaf in leaves]
+        self.old_keys[node.index] = dict(zip(leaves, keys, strict=False))
         return True
-
-    def shifted(self, node: Node, group: dict[str, str]) -> dict[Leaf, str]:
-        """Keys of an optimizer's variables where the learning rate has none; empty where it has one."""
-        if node.kind != "Optimizer" or self.rule.since >= (3,) or len(group) != len(node.leaves) - 1:
-            return {}
-        others = [leaf for leaf in node.leaves if leaf.name != "learning_rate" or leaf.shape]
-        return {leaf: str(n) for n, leaf in enumerate(others)} if len(others) == len(group) else {}
 
     def fit(self, i: int, leaves: list[Leaf], group: dict[str, str]) -> bool:
         tensors = []
         named = self.rule.keys == "name"
         get = self.stored.tensors.__getitem__
-        shifted = self.shifted(self.tree.nodes[i], group)
+        shifted = self.old_keys.get(i, {})
         for leaf in leaves:
             name = group.get(leaf.name if named else shifted.get(leaf, leaf.key))
             if name is None:

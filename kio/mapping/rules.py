@@ -53,6 +53,7 @@ class Rule:
         sets: Sets are walked, in whatever order they had.
         keys: ``"index"`` or ``"name"``: what a variable's key is.
         named: Whether the writer stores the objects' names.
+        inner: What it called the optimizer inside a LossScaleOptimizer.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Rule:
     sets: bool = True
     keys: str = "index"
     named: bool = False
+    inner: str = "inner_optimizer"
 
     def entries(self, node: Node) -> list[tuple[str, Child]]:
         """The children of a node in this writer's order."""
@@ -104,9 +106,12 @@ RULES = (
     ),
     Rule(
         "tf.keras 2.14", (2, 14), (2, 14, 99),
-        key=_ascii, layers_first=False, dependencies="once", count_visited=False,
+        key=_ascii, layers_first=False, dependencies="once", count_visited=False, inner="_optimizer",
     ),
-    Rule("tf.keras 2.12", (2, 12), (2, 13, 99), key=_ascii, layers_first=False, dependencies="twice"),
+    Rule(
+        "tf.keras 2.12", (2, 12), (2, 13, 99),
+        key=_ascii, layers_first=False, dependencies="twice", inner="_optimizer",
+    ),
 )  # fmt: skip
 
 
@@ -180,7 +185,7 @@ def children(
     prefix = path + "/" if path else ""
     for name, child in rule.entries(node):
         if isinstance(child, Node):
-            yield child, prefix + name
+            yield child, prefix + (rule.inner if name == "inner_optimizer" else name)
         else:
             yield from members(child, prefix + name, rule, visited, arrange)
 

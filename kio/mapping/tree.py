@@ -23,11 +23,13 @@ class Form:
         what: The form, for people.
         shape: Of the tensor in that form; never the variable's own.
         make: The stored array, alone in a list, to an array of the variable's shape.
+        unmake: The reverse.
     """
 
     what: str
     shape: tuple[int, ...]
     make: Callable[[Sequence[Any]], Any]
+    unmake: Callable[[Sequence[Any]], Any]
 
 
 class Leaf:
@@ -82,6 +84,7 @@ class Node:
         assets: Whether it loads assets.
         skip: Leave it and what hangs only on it alone.
         forms: By key of a leaf: the form in which another version of the framework kept it.
+        spare: Shapes of variables that older writers kept for it to no use.
         handle: The live object; opaque here.
         after: What remains to be done once its variables are set, or None.
     """
@@ -103,6 +106,7 @@ class Node:
         "name",
         "rivals",
         "skip",
+        "spare",
     )
 
     def __init__(self, index: int, cls: str, kind: str, name: str | None, handle: Any = None) -> None:
@@ -121,6 +125,7 @@ class Node:
         self.assets = False
         self.skip = False
         self.forms: Mapping[str, Form] = _NO_FORMS
+        self.spare: Sequence[tuple[int, ...]] = ()
         self.after: Callable[[], None] | None = None
 
     def __repr__(self) -> str:

@@ -326,13 +326,19 @@ def _exported() -> dict[str, Any]:
 
 def _vars_of(module: str) -> dict[str, Any]:
     """The names of a module that is loaded already; empty if it is not."""
-    loaded = sys.modules.get(module)
-    if loaded is None and module.startswith("keras."):
-        # Keras 3.1 to 3.12: public modules are attributes of the package, but not loaded by their names.
-        loaded = sys.modules.get("keras")
-        for part in module.split(".")[1:]:
-            loaded = vars(loaded).get(part) if isinstance(loaded, ModuleType) else None
-    return vars(loaded) if isinstance(loaded, ModuleType) else {}
+    loaded = sys.modules.get(module) or _attribute(module)
+    return {} if loaded is None else vars(loaded)
+
+
+def _attribute(module: str) -> ModuleType | None:
+    """A module of Keras that ``import keras`` brings as an attribute: 3.4 to 3.8 name theirs keras.api.…"""
+    first, *rest = module.split(".")
+    found = sys.modules.get(first) if first == "keras" else None
+    for part in rest:
+        found = vars(found).get(part) if found is not None else None
+        if not isinstance(found, ModuleType) or not found.__name__.startswith("keras."):
+            return None
+    return found
 
 
 def _join(*parts: str) -> str:

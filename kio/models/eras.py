@@ -14,12 +14,15 @@ from typing import Any
 
 from kio.errors import UnsupportedError, shown
 from kio.models.eras_table import ACTIVATION_SINCE, ARGUMENTS_OF, CLASS_SINCE
+from kio.models.upgrade import int4
+from kio.models.upgrade.rule import Context, Era
 
 # The last release of each minor version: what metadata.json says of a file for that version.
 RELEASES = (
     "3.0.5", "3.1.1", "3.2.1", "3.3.3", "3.4.1", "3.5.0", "3.6.0", "3.7.0", "3.8.0", "3.9.2", "3.10.0", "3.11.3",
     "3.12.0", "3.13.2", "3.14.1", "3.15.1",
 )  # fmt: skip
+NEWEST = tuple(map(int, RELEASES[-1].split(".")))
 _VERSION = re.compile(r"3\.(\d{1,3})(?:\.(\d{1,3}))?")
 
 # Since when the variables of a quantized layer are what they are now.
@@ -30,8 +33,9 @@ _QUANTIZED = {
     "gptq": (3, 13),
     "awq": (3, 14),
 }
+_INT4 = (3, 11)
 # Initializers that had another name, and until when.
-_RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
+RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
 # A class that has another name in public, by its own.
 _PUBLIC = {"GroupedQueryAttention": "GroupQueryAttention"}
 # What graphs of operations hold, and since when it can be read.
@@ -94,26 +98,34 @@ def _text(version: Iterable[int]) -> str:
     return ".".join(map(str, version))
 
 
-def downgraded(tree: Any, version: tuple[int, ...], kin: Mapping[str, Sequence[str]]) -> Any:
+def downgraded(
+    tree: Any, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], newest: tuple[int, ...] | None = None
+) -> Any:
     """A configuration as that version reads it.
 
     Args:
         tree: What Keras serialised.
         version: The target.
         kin: Names of the Keras classes that each of the user's classes comes from.
+        newest: The version in whose grammar the tree is; None for the installed Keras.
 
     Raises:
         UnsupportedError: for a class, a function or a setting that the version does not have.
     """
-    if version >= installed():
+    if version >= (newest or installed()):
         return tree
     # As a reader will see it: lists for tuples.
-    return _Downgrade(version, kin).of(json.loads(json.dumps(tree)))
+    what = "compat" if newest is None else "model config"
+    return _Downgrade(version, kin, what).of(json.loads(json.dumps(tree)))
+
+
+def _nobodys(name: str) -> bool:
+    return False
 
 
 class _Downgrade:
-    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]]) -> None:
-        self.version, self.kin = version, kin
+    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], what: str) -> None:
+        self.version, self.kin, self.what = version, kin, what
 
     def of(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -132,10 +144,12 @@ class _Downgrade:
             if ours or name in _PARTS:
                 self.check_class(name)
             bases = (_PUBLIC.get(name, name),) if ours else self.kin.get(name.rpartition(">")[2], ())
+            if ours:
+                config = int4.older(name, config, Context(Era(), _nobodys), self.version)
             for each in bases:
                 config = self.without(each, config)
-            if module == "keras.initializers" and name in _RENAMED and self.version < _RENAMED[name][1]:
-                value = {**value, "class_name": _RENAMED[name][0]}
+            if module == "keras.initializers" and name in RENAMED and self.version < RENAMED[name][1]:
+                value = {**value, "class_name": RENAMED[name][0]}
             value = {**value, "config": self.in_old_form(name, module, config, value.get("build_config"))}
         for key, item in value.items():
             since = ACTIVATION_SINCE.get(item) if isinstance(item, str) and key.endswith("activation") else None
@@ -177,7 +191,8 @@ class _Downgrade:
 
     def refusal(self, what: str, since: Sequence[int]) -> UnsupportedError:
         return UnsupportedError(
-            f"compat: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and later"
+            f"{self.what}: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and "
+            "later"
         )
 
 
@@ -211,6 +226,9 @@ def check_layers(stored: Sequence[Any], version: tuple[int, ...]) -> None:
     for one in stored:
         mode = getattr(one.node.handle, "quantization_mode", None)
         since = _QUANTIZED.get(str(mode)) if mode is not None else None
+        if mode == "int4" and version >= _INT4 and getattr(one.node.handle, "_int4_block_size", None) in (None, -1):
+            # Packed as then where that is another form; an Embedding has had one form only.
+            since = None if one.node.forms or one.node.cls == "embedding" else since
         if since is not None and version < since <= installed():
             raise UnsupportedError(
                 f"compat: expected what Keras {_text(version)} has, found {one.node.name or one.node.cls} quantized "

@@ -84,6 +84,9 @@ def optimizer(obj: Any, node: Node) -> None:
     node.built = bool(variables)
     cls: Any = type(obj)
     node.rivals = _rivals(cls)
+    if getattr(obj, "momentum", None) == 0 and node.cls == "sgd":
+        # tf.keras had momenta without momentum, too.
+        node.spare = [tuple(v.shape) for v in getattr(obj, "_trainable_variables", None) or ()]
     _set_leaves(node, variables)
 
 
@@ -92,6 +95,18 @@ def normalization(obj: Any, node: Node) -> None:
     layer(obj, node)
     if not node.custom:
         node.after = obj.finalize_state
+
+
+def discretization(obj: Any, node: Node) -> None:
+    """``Discretization``: it takes tf.keras's summary of the data; the bins follow from that."""
+    custom(obj, node)
+    if obj.num_bins is not None:
+        node.after = partial(_bins, obj)
+
+
+def _bins(obj: Any) -> None:
+    if getattr(obj, "summary", None) is not None and len(obj.summary[0]):
+        obj.finalize_state()
 
 
 def conv(obj: Any, node: Node) -> None:
@@ -211,6 +226,7 @@ class _Known:
             (layers.Embedding, partial(quantizable, "embeddings")),
             (base_conv, conv),
             (layers.Normalization, normalization),
+            (layers.Discretization, discretization),
             (layers.StringLookup, lookup),
             (layers.TextVectorization, lookup),
             (layers.Layer, layer),

@@ -19,7 +19,7 @@ from kio.errors import MatchError, UnsupportedError
 from kio.mapping import flat
 from kio.mapping.rules import rule_of, walk
 from kio.mapping.tree import Node, Tree
-from kio.models import assets_out, audit, eras, own_store, save_h5, serialise, serialise_h5
+from kio.models import assets_out, audit, eras, int4, own_store, save_h5, serialise, serialise_h5
 from kio.models.values import values
 
 # Before this version an object without a name had an empty group, too.
@@ -130,6 +130,8 @@ def _stored(tree: Tree, version: tuple[int, ...]) -> list[Stored]:
         one = Stored(node, path)
         if hasattr(node.handle, "save_own_variables"):
             one.kept, one.covered = own_store.own(node.handle, node, version)
+            if node.forms and version < int4.SINCE <= eras.installed():
+                int4.store_before(one.kept, node)
             found.append(one)
         elif hasattr(node.handle, "save_assets"):
             found.append(one)

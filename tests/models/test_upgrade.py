@@ -11,7 +11,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from kio.errors import CorruptError, UnsafeError  # noqa: E402
+from kio.errors import CorruptError, UnsafeError, UnsupportedError  # noqa: E402
 from kio.models.configs import model_from_config  # noqa: E402
 from kio.models.upgrade import Era, UpgradeError, keras1, keras2, keras3, tf_ops, upgrade  # noqa: E402
 
@@ -54,7 +54,8 @@ CASES: list[tuple[str, Era, dict[str, Any], dict[str, Any]]] = [
     ("Embedding", OLD, {"input_dim": 3, "output_dim": 2, "input_length": 4, "sparse": False},
      {"input_dim": 3, "output_dim": 2}),
     ("Dense", OLD, {"kernel_initializer": {"class_name": "Zeros", "config": {"dtype": "float32"}}},
-     {"kernel_initializer": {"class_name": "Zeros", "config": {}}}),
+     {"kernel_initializer": {"class_name": "Zeros", "config": {}, "module": "keras.initializers",
+                             "registered_name": None}}),
     ("Dense", OLD, {"dtype": {"class_name": "Policy", "config": {"name": "mixed_float16"}}},
      {"dtype": "mixed_float16"}),
     ("Dense", OLD, {"activation": {"class_name": "function", "config": "relu", "module": "builtins"}},
@@ -423,3 +424,28 @@ def test_merges_of_keras_1() -> None:
         np.testing.assert_allclose(output({**config, "keras_version": "1.2.0"}), expected, rtol=1e-6)
     with pytest.raises(UpgradeError):
         upgrade(functional(X, member("m", "Merge", call(["x", 0, 0]), mode="cos"), outputs=[["m", 0, 0]]))
+
+
+# --------------------------------------------------------------------------- older Keras 3
+
+
+def test_an_older_keras_3_gets_its_own_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras3, "installed", lambda: (3, 0, 5))
+    gru = member("g", "GRU", call(["x", 0, 0]), units=2,
+                 recurrent_initializer={"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None}})  # fmt: skip
+    config = functional(member("x", "InputLayer", batch_input_shape=[None, 3, 4]), gru, outputs=[["g", 0, 0]])
+    made = upgrade(config, Era.of({"keras_version": "2.4.0"})).config
+    layer = made["config"]["layers"][1]["config"]
+    assert layer["recurrent_initializer"]["class_name"] == "OrthogonalInitializer"
+    sliced = member("s", "SlicingOpLambda", [["x", 0, 0, {"slice_spec": [0]}]], function="__operators__.getitem")
+    config = functional(X, sliced, outputs=[["s", 0, 0]])
+    with pytest.raises(UnsupportedError, match=r"model config: expected what Keras 3\.0\.5 has, found class GetItem"):
+        upgrade(config, Era.of({"keras_version": "2.4.0"}))
+
+
+def test_the_old_hard_sigmoid_is_saved_as_what_it_is() -> None:
+    """Keras up to 3.6 saves functions by name and takes those that it has for its own."""
+    from kio.layers import hard_sigmoid
+
+    assert keras.activations.serialize(hard_sigmoid)["config"] == "kio>hard_sigmoid"
+    assert hard_sigmoid.__name__ not in vars(keras.activations)

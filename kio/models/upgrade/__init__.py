@@ -57,6 +57,7 @@ def upgrade(
         CorruptError: for a configuration that no Keras can have written.
     """
     # The tables ask the installed Keras; the era of a file is known without one.
+    from kio.models import eras
     from kio.models.upgrade import keras3, training
     from kio.models.upgrade.layers import Layers
 
@@ -70,7 +71,8 @@ def upgrade(
     elif todays:
         changed = keras3.adapted(config, context)
     else:
-        changed = Layers(context).model(config)
+        # The tables speak the newest grammar; an older Keras 3 takes what it would have been saved as for it.
+        changed = eras.downgraded(Layers(context).model(config), keras3.installed(), {}, newest=eras.NEWEST)
     done = Upgraded(changed)
     stored = training_config or changed.get("compile_config")
     if isinstance(stored, dict) and stored and (training_config is not None or not todays):

@@ -39,6 +39,7 @@ _KIO_WHERE: dict[str, Callable[[Config], bool]] = {
     "RandomCrop": lambda c: True,
     "SimpleRNN": lambda c: c.get("activity_regularizer") is not None,
     "SeparableConv1D": lambda c: c.get("padding") == "causal",
+    "TimeDistributed": lambda c: _normalizes(c),
 }
 
 _ACTIVATIONS = ("activation", "recurrent_activation")
@@ -60,13 +61,14 @@ class Layers:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.root: Config = {}
 
     # ------------------------------------------------------------------------- models
 
     def model(self, config: Config) -> Config:
         """A whole model: the outermost object of a configuration."""
-        config = {k: v for k, v in config.items() if k not in ("keras_version", "backend")}
-        return self.layer(config)
+        self.root = {k: v for k, v in config.items() if k not in ("keras_version", "backend")}
+        return self.layer(self.root)
 
     def functional(self, node: Config) -> Config:
         inner = dict(node["config"])
@@ -94,7 +96,7 @@ class Layers:
                 inner[key] = graph.places(inner[key], number, single)
         inner.setdefault("name", None)
         modes = legacy and any(_has_mode(each) for each in made)
-        return self.finish(node, self.kio("Functional") if modes else _FUNCTIONAL, inner)
+        return self.finish(node, objects.kio_class("Functional", self.context) if modes else _FUNCTIONAL, inner)
 
     def is_model(self, node: Config) -> bool:
         """Whether a member of a functional model is itself a model that Keras made a call for."""
@@ -188,7 +190,7 @@ class Layers:
         self.arguments(name, inner)
         inner = keras3.known(name, inner, self.context)
         if name in KIO_LAYERS or (not self.context.era.modern and _KIO_WHERE.get(name, _never)(inner)):
-            return self.finish(node, self.kio(name), inner)
+            return self.finish(node, objects.kio_class(name, self.context), inner)
         return self.finish(node, {"module": "keras.layers", "class_name": name, "registered_name": None}, inner)
 
     def rules(self, name: str, inner: Config) -> None:
@@ -268,15 +270,10 @@ class Layers:
             if "dtype" in inner:
                 inner["dtype"] = objects.dtype(inner["dtype"], self.context)
             made["config"] = inner
+            if node is not self.root:
+                # The call in the model builds it, with all that it holds; build() alone may not.
+                made.pop("build_config", None)
         return made
-
-    def kio(self, name: str) -> Config:
-        """A layer of ``kio.layers``."""
-        import kio.layers  # noqa: F401  (its classes register themselves)
-
-        self.context.kio_objects.add(name)
-        self.context.applied[f"{name} by kio"] += 1
-        return {"module": "kio.layers", "class_name": name, "registered_name": f"kio>{name}"}
 
     def finish(self, node: Config, today: Config, inner: Config) -> Config:
         """The object as today's Keras writes it."""
@@ -284,7 +281,8 @@ class Layers:
         if node.get("module") is not None and not self.context.era.modern:
             self.context.applied["modules of another package"] += node["module"] != today["module"]
         keep: tuple[str, ...] = ("compile_config", "shared_object_id", "name", "inbound_nodes")
-        if self.context.era.modern or today["class_name"] == "Sequential":
+        # What stands before a Dense may not know its width yet: words that were counted.
+        if self.context.era.modern or today["class_name"] in ("Sequential", "Dense"):
             keep += ("build_config",)
         made.update({key: node[key] for key in keep if key in node})
         return made
@@ -297,6 +295,13 @@ def _has_mode(layer: Config) -> bool:
 
 def _never(config: Config) -> bool:
     return False
+
+
+def _normalizes(value: Any) -> bool:
+    """Whether a layer or one inside it normalizes batches."""
+    if isinstance(value, dict):
+        return value.get("class_name") == "BatchNormalization" or any(map(_normalizes, value.values()))
+    return isinstance(value, list) and any(map(_normalizes, value))
 
 
 def _input_shape(node: Any) -> list[Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from kio.models.allowlist import builtin_class, builtin_function
+from kio.models.eras import RENAMED
 from kio.models.upgrade.rule import Config, Context
 
 # Packages that were Keras once, or are still; the rest of a path is as in Keras.
@@ -26,6 +27,8 @@ _TENSORFLOW_ACTIVATIONS = {"log_softmax_v2": "log_softmax", "softmax_v2": "softm
 
 # Constraints that only kio has.
 _KIO_CONSTRAINTS = frozenset({"RadialConstraint", "radial_constraint"})
+
+_ARRAYS = frozenset({"__numpy__", "__tensor__"})
 
 _POLICIES = frozenset({"Policy", "PolicyV1", "DTypePolicy", "FloatDTypePolicy"})
 
@@ -81,6 +84,15 @@ def kio_function(name: str, context: Context) -> Config:
     }
 
 
+def kio_class(name: str, context: Context) -> Config:
+    """A class of ``kio.layers``, in today's grammar, still without its arguments."""
+    import kio.layers  # noqa: F401  (its classes register themselves)
+
+    context.kio_objects.add(name)
+    context.applied[f"{name} by kio"] += 1
+    return {"module": "kio.layers", "class_name": name, "registered_name": f"kio>{name}"}
+
+
 def initializer(value: Any, context: Context) -> Any:
     """An initializer without the dtype that tf.keras stored with it."""
     if isinstance(value, str):
@@ -95,7 +107,12 @@ def initializer(value: Any, context: Context) -> Any:
         context.applied["dtype of an initializer"] += 1
     if "partition_info" in inner:
         del inner["partition_info"]
-    return relocated(value, context)
+    value = relocated(value, context)
+    name = value.get("class_name")
+    if "module" not in value and (name in RENAMED or builtin_class(name, "keras.initializers") is not None):
+        # Said, since some are called otherwise in older Keras 3, which then is known from their place.
+        value |= {"module": "keras.initializers", "registered_name": None}
+    return value
 
 
 def relocated(value: Config, context: Context) -> Config:
@@ -120,15 +137,7 @@ def constraint(value: Any, context: Context) -> Any:
     name = value.get("class_name") if isinstance(value, dict) else value
     if name not in _KIO_CONSTRAINTS or context.is_custom(str(name)):
         return plain(value, context)
-    import kio.layers  # noqa: F401  (its classes register themselves)
-
-    context.kio_objects.add("RadialConstraint")
-    return {
-        "module": "kio.layers",
-        "class_name": "RadialConstraint",
-        "config": {},
-        "registered_name": "kio>RadialConstraint",
-    }
+    return {**kio_class("RadialConstraint", context), "config": {}}
 
 
 def dtype(value: Any, context: Context) -> Any:
@@ -142,8 +151,12 @@ def dtype(value: Any, context: Context) -> Any:
 
 
 def plain(value: Any, context: Context) -> Any:
-    """Any other value: objects in it find their modules."""
+    """Any other value: objects in it find their modules, arrays become numbers."""
     if isinstance(value, dict):
+        if value.get("class_name") in _ARRAYS and isinstance(value.get("config"), dict):
+            # Layers of TensorFlow 2.12 stored their numbers as NumPy's.
+            context.applied["numbers in arrays"] += 1
+            return value["config"].get("value")
         value = {key: plain(each, context) for key, each in value.items()}
         return relocated(value, context) if "class_name" in value and "config" in value else value
     if isinstance(value, list):

@@ -241,9 +241,27 @@ def _getitem(a: _Arguments) -> Op:
     a.take("var")
     if _holds_tensor(key):
         raise refuse(f"slices of {a.function}", "constants", "a tensor")
+    axis = _reversed_axis(key)
+    if axis is not None:
+        # Not every backend has steps backwards.
+        return _NUMPY, "Flip", {"axis": axis}, [a.first()], {}
     found = _slices(key)
     # Keras takes a tuple of slices; one alone stands for the first axis.
     return _NUMPY, "GetItem", {}, [a.first(), [found] if isinstance(found, dict) else found], {}
+
+
+def _reversed_axis(key: Any) -> int | None:
+    """The axis that slices turn round and do nothing else to; None for all other slices."""
+    parts = [_slices(each) for each in key] if isinstance(key, list) else []
+    steps = [p["config"] if isinstance(p, dict) and p["class_name"] == "__slice__" else p for p in parts]
+    whole = {"start": None, "stop": None, "step": None}
+    turned = [i for i, each in enumerate(steps) if each == {**whole, "step": -1}]
+    ellipses = [i for i, each in enumerate(parts) if isinstance(each, dict) and each["class_name"] == "__ellipsis__"]
+    if len(turned) != 1 or len(ellipses) > 1:
+        return None
+    if any(each not in (whole, {**whole, "step": 1}) for i, each in enumerate(steps) if i not in turned + ellipses):
+        return None
+    return turned[0] - len(parts) if ellipses and ellipses[0] < turned[0] else turned[0]
 
 
 def _slices(key: Any) -> Any:

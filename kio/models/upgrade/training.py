@@ -12,11 +12,10 @@ Spec: ``model_metadata`` of ``saving_utils.py`` of Keras 2 and tf.keras; notes/k
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, cast
 
 import keras
 
-from kio.errors import shown
 from kio.models.allowlist import builtin_class, builtin_function
 from kio.models.upgrade import objects
 from kio.models.upgrade.rule import Config, Context, refuse
@@ -51,6 +50,7 @@ _GONE_METRICS = frozenset({"MeanRelativeError", "MeanTensor", "SumOverBatchSize"
 _REDUCTIONS = {"auto": "sum_over_batch_size"}
 
 # Arguments of optimizers that only TensorFlow's runtime knew.
+_CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 _RUNTIME = ("jit_compile", "is_legacy_optimizer", "experimental_aggregate_gradients", "mesh")
 
 
@@ -120,6 +120,9 @@ def metric(value: Any, context: Context) -> Any:
         inner = dict(value["config"])
         function = inner.pop("fn", None)
         name = function.get("config") if isinstance(function, dict) else function
+        if context.is_custom(str(name)) and inner.get("name") == name:
+            # Keras would take the name of the metric for the function, too.
+            return objects.function(str(name))
         cls = _class_of(str(name))
         if cls is not None:
             context.applied["metric that wrapped a function"] += 1
@@ -245,12 +248,24 @@ def optimizer(value: Config, context: Context) -> Config:
     name = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}.get(bare, bare)
     if builtin_class(name, "keras.optimizers") is None or (">" in stored and not stored.startswith("Custom>")):
         return {**value, "module": None, "registered_name": registered}
+    ours = not context.era.modern and _had_another_meaning(name, inner)
     _old_arguments(name, inner, context)
     for key in _RUNTIME:
         inner.pop(key, None)
+    if ours:
+        cls = objects.kio_class(name, context)
+        return {**cls, "config": {k: v for k, v in inner.items() if v is not None}}
     found: Any = builtin_class(name, "keras.optimizers")
-    inner = _accepted(found, {k: v for k, v in inner.items() if v is not None or k not in ("clipnorm", "clipvalue")})
+    inner = _accepted(found, {k: v for k, v in inner.items() if v is not None or k not in _CLIPS})
     return {"module": "keras.optimizers", "class_name": name, "config": inner, "registered_name": None}
+
+
+def _had_another_meaning(name: str, inner: Config) -> bool:
+    """Whether Keras 3's optimizer of this name does something else; see ``kio.layers.optimizers``."""
+    if name == "Nadam":
+        return True
+    # Those of TensorFlow 2.11 and later know of averages; their meaning is today's.
+    return "use_ema" not in inner and (name == "Adagrad" or (name == "RMSprop" and not inner.get("momentum")))
 
 
 def _old_arguments(name: str, inner: Config, context: Context) -> None:
@@ -262,29 +277,31 @@ def _old_arguments(name: str, inner: Config, context: Context) -> None:
         inner["learning_rate"] = _schedule(rate, context)
     if inner.get("epsilon", 0) is None:
         del inner["epsilon"]  # Keras's own
-    if name == "Nadam" and ("schedule_decay" in inner or "decay" in inner):
-        old = inner.get("schedule_decay", inner.get("decay"))
-        raise refuse("schedule_decay of Nadam", "1, as Keras 3's momentum decays", shown(str(old)))
     decay = inner.pop("decay", 0)
-    if decay:
-        if isinstance(rate, dict):
-            raise refuse(f"decay of {name}", "0 beside a schedule", decay)
-        inner["learning_rate"] = {
-            "module": "keras.optimizers.schedules",
-            "class_name": "InverseTimeDecay",
-            "config": {
-                "initial_learning_rate": inner.get("learning_rate", 0.001),
-                "decay_steps": 1,
-                "decay_rate": decay,
-                "staircase": False,
-            },
-            "registered_name": None,
-        }
-        context.applied["decay of the learning rate"] += 1
+    if name == "Nadam" and not context.era.modern:
+        # OptimizerV2 stored this one as decay; the optimizers since 2.11 have none.
+        inner["schedule_decay"] = inner.get("schedule_decay", decay or (1.0 if "use_ema" in inner else 0.004))
+    elif decay:
+        inner["learning_rate"] = _decayed(inner.get("learning_rate", 0.001), decay, context)
+    if not context.era.modern and sum(inner.get(key) is not None for key in _CLIPS) > 1:
+        raise refuse(f"clipping of {name}", "one of " + ", ".join(_CLIPS), "several")
     if inner.get("clipnorm") is not None and _multi_backend(context):
         # The norm of all gradients together, until tf.keras took them one by one.
         inner["global_clipnorm"] = inner.pop("clipnorm")
         context.applied["clipnorm of all gradients"] += 1
+
+
+def _decayed(rate: Any, decay: float, context: Context) -> Config:
+    """A learning rate under ``decay``, as a schedule."""
+    context.applied["decay of the learning rate"] += 1
+    if isinstance(rate, dict):
+        return {**objects.kio_class("DecayedSchedule", context), "config": {"schedule": rate, "decay": decay}}
+    return {
+        "module": "keras.optimizers.schedules",
+        "class_name": "InverseTimeDecay",
+        "config": {"initial_learning_rate": rate, "decay_steps": 1, "decay_rate": decay, "staircase": False},
+        "registered_name": None,
+    }
 
 
 def _schedule(value: Config, context: Context) -> Config:
@@ -306,11 +323,17 @@ def _loss_scale(inner: Config, context: Context) -> Config:
     if not isinstance(within, dict):
         raise refuse("LossScaleOptimizer", "an optimizer inside", within)
     scale = inner.get("initial_scale")
+    fixed = inner.get("dynamic") is False
     if scale is None and isinstance(inner.get("loss_scale"), dict):
-        scale = (inner["loss_scale"].get("config") or {}).get("initial_loss_scale")
-    if inner.get("dynamic") is False:
-        raise refuse("LossScaleOptimizer", "a dynamic scale", "a fixed one")
+        older = inner["loss_scale"].get("config") or {}
+        fixed = inner["loss_scale"].get("class_name") == "FixedLossScale"
+        scale = older.get("loss_scale_value" if fixed else "initial_loss_scale")
     made: Config = {"inner_optimizer": optimizer(within, context)}
+    if fixed:
+        # An argument of every optimizer today.
+        made["inner_optimizer"]["config"]["loss_scale_factor"] = scale
+        context.applied["fixed scale of the loss"] += 1
+        return cast(Config, made["inner_optimizer"])
     if scale is not None:
         made["initial_scale"] = scale
     if inner.get("dynamic_growth_steps") is not None:

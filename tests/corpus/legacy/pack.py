@@ -1,0 +1,37 @@
+"""Pack what ``make.py`` wrote: ``python pack.py FOLDER …`` makes ``<name of the folder>.zip`` here, for each.
+
+The same files make the same archive.  Writers between others keep the kinds of ``BETWEEN`` only.
+"""
+
+import sys
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+WHOLE = ("tf-2.12.1", "tf-2.15.1", "tf_keras-2.21", "keras-3.15.1")
+BETWEEN = set(
+    "dense convolutions recurrent bidirectional stacked_cells attention shared nested nested_frozen shared_model time_distributed "
+    "operators custom subclassed outputs_by_name normalization_adapted text_adapted lambda_layer mixed_precision "
+    "opt_sgd opt_adam opt_nadam opt_ema opt_loss_scale opt_adafactor opt_accumulated opt_legacy_adam opt_legacy_rmsprop "
+    "opt_legacy_loss_scale".split()
+)
+TOO_LARGE = {"mobilenet"}
+
+
+def main(folders):
+    for folder in map(Path, folders):
+        with zipfile.ZipFile(HERE / f"{folder.name}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for path in sorted(folder.iterdir()):
+                kind = path.name.split(".")[0]
+                if kind in TOO_LARGE or (folder.name not in WHOLE and kind not in BETWEEN):
+                    continue
+                # A date and rights that say nothing.
+                member = zipfile.ZipInfo(path.name)
+                member.external_attr = 0o644 << 16
+                member.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(member, path.read_bytes(), compresslevel=9)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
