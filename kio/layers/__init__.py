@@ -12,6 +12,7 @@ from kio.layers import tf_arrays, tf_images, tf_math  # noqa: F401  (their funct
 from kio.layers.dense import Highway, MaxoutDense
 from kio.layers.functions import hard_sigmoid
 from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, UpSampling2D
+from kio.layers.keras1 import CosineMerge, ParametricSoftplus, SReLU
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
 from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
 from kio.layers.others import Functional, RadialConstraint, RandomFourierFeatures, SeparableConv1D, SimpleRNN
@@ -20,6 +21,7 @@ from kio.layers.wrappers import TimeDistributed
 
 __all__ = [
     "Adagrad",
+    "CosineMerge",
     "DecayedSchedule",
     "Functional",
     "Highway",
@@ -27,6 +29,7 @@ __all__ = [
     "LocallyConnected2D",
     "MaxoutDense",
     "Nadam",
+    "ParametricSoftplus",
     "RMSprop",
     "RadialConstraint",
     "RandomCrop",
@@ -34,6 +37,7 @@ __all__ = [
     "RandomHeight",
     "RandomWidth",
     "Resizing",
+    "SReLU",
     "SeparableConv1D",
     "SimpleRNN",
     "TFFunction",

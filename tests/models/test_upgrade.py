@@ -89,6 +89,12 @@ CASES: list[tuple[str, Era, dict[str, Any], dict[str, Any]]] = [
     ("MaxPooling1D", ONE, {"pool_length": 2, "stride": 2}, {"pool_size": 2, "strides": 2}),
     ("UpSampling1D", ONE, {"length": 3}, {"size": 3}),
     ("Dropout", ONE, {"p": 0.25}, {"rate": 0.25}),
+    ("ZeroPadding2D", ONE, {"padding": [1, 2, 3, 4], "dim_ordering": "tf"},
+     {"padding": [[1, 2], [3, 4]], "data_format": "channels_last"}),
+    ("ZeroPadding2D", ONE, {"padding": {"top_pad": 1, "left_pad": 3}, "dim_ordering": "th"},
+     {"padding": [[1, 0], [3, 0]], "data_format": "channels_first"}),
+    ("ZeroPadding1D", ONE, {"padding": {"left_pad": 3}}, {"padding": [3, 0]}),
+    ("SReLU", ONE, {"t_left_init": "zero", "a_right_init": "one"}, {"t_left_init": "zeros", "a_right_init": "ones"}),
     ("GaussianNoise", ONE, {"sigma": 0.5}, {"stddev": 0.5}),
     ("Embedding", ONE, {"input_dim": 3, "output_dim": 2, "init": "uniform", "W_regularizer": None,
                         "W_constraint": None, "dropout": 0.0},
@@ -137,7 +143,7 @@ def test_what_has_no_equal_is_refused(case: tuple[str, Era, dict[str, Any]]) -> 
 
 
 def test_every_rule_has_a_source_and_names_classes_of_today() -> None:
-    known = set(dir(keras.layers)) | {"Highway", "MaxoutDense", "LocallyConnected1D", "LocallyConnected2D"}
+    known = set(dir(keras.layers)) | {"Highway", "MaxoutDense", "LocallyConnected1D", "LocallyConnected2D", "SReLU"}
     for rule in (*keras1.RULES, *keras2.RULES):
         assert rule.source and rule.name
         assert rule.classes is None or rule.classes <= known, rule.classes - known
@@ -423,7 +429,27 @@ def test_merges_of_keras_1() -> None:
         )  # fmt: skip
         np.testing.assert_allclose(output({**config, "keras_version": "1.2.0"}), expected, rtol=1e-6)
     with pytest.raises(UpgradeError):
-        upgrade(functional(X, member("m", "Merge", call(["x", 0, 0]), mode="cos"), outputs=[["m", 0, 0]]))
+        upgrade(functional(X, member("m", "Merge", call(["x", 0, 0]), mode=["code"]), outputs=[["m", 0, 0]]))
+
+
+def test_what_keras_1_alone_had() -> None:
+    one = {"keras_version": "1.2.2"}
+    config = functional(
+        copy.deepcopy(X), member("a", "Activation", call(["x", 0, 0]), activation="relu"),
+        member("m", "Merge", call(["x", 0, 0], ["a", 0, 0]), mode="cos", dot_axes=[1, 1]), outputs=[["m", 0, 0]],
+    )  # fmt: skip
+    relu = np.maximum(DATA, 0)
+    sizes = np.maximum(np.linalg.norm(DATA, axis=1) * np.linalg.norm(relu, axis=1), 1e-7)
+    np.testing.assert_allclose(output({**config, **one})[:, 0, 0], (DATA * relu).sum(1) / sizes, rtol=1e-5)
+    w = np.linspace(-1, 1, 4)
+    soft = functional(copy.deepcopy(X), member("p", "ParametricSoftplus", call(["x", 0, 0]), alpha_init=0.2),
+                      outputs=[["p", 0, 0]])  # fmt: skip
+    np.testing.assert_allclose(output({**soft, **one}), w * np.log1p(np.exp(w * DATA)), rtol=1e-5)
+    srelu = functional(copy.deepcopy(X), member("p", "SReLU", call(["x", 0, 0]), t_left_init="zero"),
+                       outputs=[["p", 0, 0]])  # fmt: skip
+    right = w + np.abs(w)
+    expected = np.where(w > DATA, w + w * (DATA - w), np.where(right > DATA, DATA, right + w * (DATA - right)))
+    np.testing.assert_allclose(output({**srelu, **one}), expected, rtol=1e-5, atol=1e-6)
 
 
 # --------------------------------------------------------------------------- older Keras 3

@@ -27,6 +27,9 @@ KIO_LAYERS = frozenset(
         "RandomFourierFeatures",
         "RandomHeight",
         "RandomWidth",
+        "ParametricSoftplus",
+        "SReLU",
+        "CosineMerge",
     }
 )
 
