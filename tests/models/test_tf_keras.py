@@ -116,6 +116,7 @@ def prepare(name: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not PYTHONS, reason="needs interpreters with tf.keras: KIO_TF_KERAS_PYTHONS")
 def test_tf_keras_goes_on(tmp_path: Path) -> None:
     expected = {name: prepare(name, tmp_path) for name in [*_COMMON.split(), *OPTIMIZERS, *OWN]}
