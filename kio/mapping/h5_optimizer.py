@@ -47,6 +47,7 @@ _SCALARS = {
     "learning_rate": ("learning_rate",),
     "dynamic_scale": ("current_loss_scale", "dynamic_scale"),
     "step_counter": ("good_steps", "step_counter"),
+    "variable": ("variable",),  # Nadam's product of momenta has no name of its own
 }
 
 
