@@ -106,6 +106,7 @@ def _cases() -> list[Case]:
         durable = ("keras:fsync", *others, "kio")
         out += [
             Case("save_model", "large", "keras", ("keras", "keras:fsync", "kio"), backend, limit=False, quick=("kio",)),
+            Case("save_model", "large", "legacy", ("keras", "keras:fsync", "kio"), backend, limit=False, quick=STOCK),
             Case("save_weights", "large", "h5", durable, backend, quick=("keras:fsync", "kio", "roofline:threads=1")),
             Case("save_weights", "small", "h5", ("keras:fsync", "kio"), backend, limit=False, quick=("kio",)),
             Case("save_in_background", "large", "h5", STOCK, backend, limit=False, quick=STOCK),
@@ -229,9 +230,9 @@ def _legacy_goals() -> list[Goal]:
 def _saving_goals() -> list[Goal]:
     """Every save of kio's is durable: on the disk when it returns."""
     out: list[Goal] = []
-    for backend in FRAMEWORKS:
-        model = _find("save_model", "large", "keras", backend)
-        what = f"`save_model(.keras)`, 1 GB, {backend}, vs stock"
+    for fmt, suffix, backend in ((f, s, b) for f, s in (("keras", ".keras"), ("legacy", ".h5")) for b in FRAMEWORKS):
+        model = _find("save_model", "large", fmt, backend)
+        what = f"`save_model({suffix})`, 1 GB, {backend}, vs stock"
         out += [
             Goal(f"{what} without fsync", model, "speedup", 2, 4, "keras"),
             Goal(f"{what} with", model, "speedup", 3, 6, "keras:fsync"),

@@ -8,21 +8,40 @@ kio converted; kio itself imports it when an old model asks for one.
 
 from __future__ import annotations
 
+from kio.layers import tf_arrays, tf_images, tf_math  # noqa: F401  (their functions enter the table)
 from kio.layers.dense import Highway, MaxoutDense
 from kio.layers.functions import hard_sigmoid
+from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, UpSampling2D
+from kio.layers.keras1 import CosineMerge, ParametricSoftplus, SReLU
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
 from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
+from kio.layers.others import Functional, RadialConstraint, RandomFourierFeatures, SeparableConv1D, SimpleRNN
+from kio.layers.tf_function import TFFunction
 from kio.layers.wrappers import TimeDistributed
 
 __all__ = [
     "Adagrad",
+    "CosineMerge",
     "DecayedSchedule",
+    "Functional",
     "Highway",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "MaxoutDense",
     "Nadam",
+    "ParametricSoftplus",
     "RMSprop",
+    "RadialConstraint",
+    "RandomCrop",
+    "RandomFourierFeatures",
+    "RandomHeight",
+    "RandomWidth",
+    "Resizing",
+    "SReLU",
+    "SeparableConv1D",
+    "SimpleRNN",
+    "TFFunction",
     "TimeDistributed",
+    "UpSampling2D",
     "hard_sigmoid",
 ]

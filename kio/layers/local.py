@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import keras
+import numpy as np
 from keras import activations, constraints, initializers, ops, regularizers
 
 
@@ -38,11 +40,12 @@ class _LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(activity_regularizer=regularizers.get(activity_regularizer), **options)
-        if padding != "valid" or implementation != 1:
+        if implementation not in (1, 2, 3) or padding not in (("valid",) if implementation == 1 else ("valid", "same")):
             raise ValueError(
-                f"{type(self).__name__}: expected padding='valid' and implementation=1, "
-                f"found {padding!r} and {implementation}"
+                f"{type(self).__name__}: expected implementation 1 with padding 'valid', or 2 or 3, "
+                f"found {implementation} and {padding!r}"
             )
+        self.padding, self.implementation = padding, implementation
         self.filters = filters
         self.kernel_size = self._each(kernel_size)
         self.strides = self._each(strides)
@@ -67,6 +70,8 @@ class _LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
         sides = input_shape[2:] if self._first else input_shape[1:-1]
         if any(side is None for side in sides):
             raise ValueError(f"{self.name}: expected a known size in every dimension, found {tuple(input_shape)}")
+        if self.padding == "same":
+            return tuple(-(-n // s) for n, s in zip(sides, self.strides, strict=True))
         return tuple((n - k) // s + 1 for n, k, s in zip(sides, self.kernel_size, self.strides, strict=True))
 
     def build(self, input_shape: Any) -> None:
@@ -75,9 +80,13 @@ class _LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
         total, patch = 1, channels
         for n, k in zip(places, self.kernel_size, strict=True):
             total, patch = total * n, patch * k
+        shape: tuple[int, ...] = (total, patch, self.filters)
+        if self.implementation != 1:
+            self._wires = Wires(input_shape, places, self)
+            shape = self._wires.shape
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(total, patch, self.filters),
+            shape=shape,
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
@@ -94,11 +103,12 @@ class _LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         places = self._places(x.shape)
-        patches = self._patches(x, places)
-        y = ops.einsum("bpi,pif->bpf", patches, self.kernel)
-        y = ops.reshape(y, (-1, *places, self.filters))
-        if self._first:
-            y = ops.moveaxis(y, -1, 1)
+        if self.implementation == 1:
+            y = ops.einsum("bpi,pif->bpf", self._patches(x, places), self.kernel)
+            y = ops.reshape(y, (-1, *places, self.filters))
+            y = ops.moveaxis(y, -1, 1) if self._first else y
+        else:
+            y = ops.reshape(self._wires(x, self.kernel), (-1, *self.compute_output_shape(x.shape)[1:]))
         if self.use_bias:
             # Keras 2 reshaped the bias to channels first instead of transposing it; so it was trained.
             y = y + (ops.reshape(self.bias, (self.filters, *places)) if self._first else self.bias)
@@ -132,7 +142,7 @@ class _LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "strides": self.strides,
-            "padding": "valid",
+            "padding": self.padding,
             "data_format": self.data_format,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
@@ -143,8 +153,52 @@ class _LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
             "kernel_constraint": constraints.serialize(self.kernel_constraint),
             "bias_constraint": constraints.serialize(self.bias_constraint),
-            "implementation": 1,
+            "implementation": self.implementation,
         }
+
+
+class Wires:
+    """Which input a number of the kernel leads to which output, where the kernel is one matrix.
+
+    Implementation 2 keeps the whole matrix, in the order of the data on both sides, and leaves
+    out what is not connected; 3 keeps the connected numbers alone, by output, then by input.
+    """
+
+    def __init__(self, input_shape: Sequence[Any], places: tuple[int, ...], layer: _LocallyConnected) -> None:
+        first = layer._first
+        sides = tuple(input_shape[2:] if first else input_shape[1:-1])
+        channels, filters = input_shape[1 if first else -1], layer.filters
+        self._dense = layer.implementation == 2
+        self.sides_in = (channels, *sides) if first else (*sides, channels)
+        self.sides_out = (filters, *places) if first else (*places, filters)
+        pairs = []
+        for out in np.ndindex(*places):
+            ranges = []
+            for at, size, k, s in zip(out, sides, layer.kernel_size, layer.strides, strict=True):
+                left = k // 2
+                centre = at * s + (left if layer.padding == "valid" else 0)
+                ranges.append(range(max(0, centre - left), min(size, centre + k - left)))
+            for place in product(*ranges):
+                for c, f in product(range(channels), range(filters)):
+                    one = (c, *place) if first else (*place, c)
+                    other = (f, *out) if first else (*out, f)
+                    pairs.append(
+                        (np.ravel_multi_index(other, self.sides_out), np.ravel_multi_index(one, self.sides_in))
+                    )
+        found = np.array(sorted(pairs), "int64").reshape(-1, 2)
+        self.outputs, self.inputs = found[:, 0].astype("int32"), found[:, 1].astype("int32")
+        self.shape = (*self.sides_in, *self.sides_out) if self._dense else (len(found),)
+        self._sizes = int(np.prod(self.sides_in)), int(np.prod(self.sides_out))
+
+    def __call__(self, x: Any, kernel: Any) -> Any:
+        """``(batch, outputs)`` from inputs of any shape."""
+        flat = ops.reshape(x, (-1, self._sizes[0]))
+        if self._dense:
+            mask = np.zeros(self._sizes, "float32")
+            mask[self.inputs, self.outputs] = 1
+            return ops.matmul(flat, ops.reshape(kernel, self._sizes) * mask)
+        terms = ops.transpose(ops.take(flat, self.inputs, axis=1) * kernel)
+        return ops.transpose(ops.segment_sum(terms, self.outputs, self._sizes[1], sorted=True))
 
 
 @keras.saving.register_keras_serializable("kio", "LocallyConnected1D")
@@ -153,8 +207,8 @@ class LocallyConnected1D(_LocallyConnected):
 
     Args:
         filters, kernel_size, strides: As of ``keras.layers.Conv1D``.
-        padding: ``"valid"``; Keras 2 had ``"same"`` in other implementations only.
-        implementation: 1, a kernel for each place.
+        padding: ``"valid"``, or ``"same"`` in implementations 2 and 3.
+        implementation: 1, a kernel for each place; 2, one matrix; 3, a sparse one.
     """
 
     rank = 1
@@ -162,6 +216,6 @@ class LocallyConnected1D(_LocallyConnected):
 
 @keras.saving.register_keras_serializable("kio", "LocallyConnected2D")
 class LocallyConnected2D(_LocallyConnected):
-    """Two dimensions: input and output as of ``keras.layers.Conv2D`` without padding."""
+    """Two dimensions: input and output as of ``keras.layers.Conv2D``."""
 
     rank = 2

@@ -23,11 +23,13 @@ class Form:
         what: The form, for people.
         shape: Of the tensor in that form; never the variable's own.
         make: The stored array, alone in a list, to an array of the variable's shape.
+        unmake: The reverse.
     """
 
     what: str
     shape: tuple[int, ...]
     make: Callable[[Sequence[Any]], Any]
+    unmake: Callable[[Sequence[Any]], Any]
 
 
 class Leaf:

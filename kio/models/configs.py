@@ -18,7 +18,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import keras
 from keras.src.saving import serialization_lib
+from keras.src.utils import naming
 
 from kio.errors import CorruptError, FormatError, KioError, LimitError, shown
 from kio.limits import DEFAULT, Limits
@@ -83,9 +85,12 @@ def model_from_config(
         check(tree, resolver, limits)
     try:
         with resolving(resolver) if safe else contextlib.nullcontext(), _sharing():
-            return serialization_lib.deserialize_keras_object(
+            _reserve_names(tree)
+            model = serialization_lib.deserialize_keras_object(
                 tree, dict(custom_objects) if custom_objects else None, safe_mode=safe
             )
+            _build_activations(model)
+            return model
     except KioError:
         raise
     except _BROKEN as error:
@@ -93,9 +98,10 @@ def model_from_config(
             raise resolver.error from None
         if isinstance(error, RuntimeError) and type(error).__module__ != "builtins":
             raise  # a backend's own trouble: out of memory, no device
+        cause = _root(error)
         raise ConfigError(
             f"model config: expected what Keras {version()} can build, found "
-            f"{type(error).__name__}: {_first_words(error)}"
+            f"{type(cause).__name__}{_place(error)}: {_first_words(cause)}"
         ) from error
 
 
@@ -189,6 +195,29 @@ def _constant(token: str) -> float:
     return float(token)
 
 
+def _reserve_names(tree: dict[str, Any]) -> None:
+    """Keep Keras from giving an operation the name of a layer that the file names.
+
+    The mask of a ``Concatenate`` is made by an operation that numbers itself from 0 on.
+    """
+    inner = tree.get("config")
+    for layer in inner.get("layers", ()) if isinstance(inner, dict) else ():
+        if isinstance(layer, dict) and layer.get("class_name") == "Concatenate":
+            naming.uniquify("concatenate")
+        elif isinstance(layer, dict):
+            _reserve_names(layer)
+
+
+def _build_activations(model: Any) -> None:
+    """Give layers that are another layer's activation their variables: Keras does so in the first call."""
+    flatten = getattr(model, "_flatten_layers", None)
+    for layer in flatten() if flatten is not None else ():
+        inner = getattr(layer, "activation", None)
+        if isinstance(inner, keras.Layer) and not inner.built and layer.built:
+            with contextlib.suppress(*_BROKEN):  # a layer without calls: its first one will do it
+                inner.build(layer.output.shape)
+
+
 @contextlib.contextmanager
 def _sharing() -> Iterator[None]:
     """Keras's scope for objects that occur twice, leaving no trace."""
@@ -196,8 +225,29 @@ def _sharing() -> Iterator[None]:
         yield
 
 
+def _root(error: BaseException) -> BaseException:
+    """The first cause: what Keras raises around it only says which objects it was in."""
+    while True:
+        cause = error.__cause__
+        if cause is None and "could not be deserialized" in str(error):
+            cause = error.__context__  # Keras 3.0 to 3.14 did not say what its errors come from
+        if cause is None:
+            return error
+        error = cause
+
+
+def _place(error: BaseException) -> str:
+    """The innermost object that could not be built, as Keras's errors name it."""
+    found = re.findall(
+        r"Error when deserializing class '([\w>]+)' using config=.{0,400}?'name': '([^']*)'", str(error), re.S
+    )
+    return f" in {shown(found[-1][0])} {shown(found[-1][1])}" if found else ""
+
+
 def _first_words(error: BaseException) -> str:
-    text = str(error)
+    # Keras writes in bold, for terminals.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = text.rpartition("Exception encountered:")[2]
     # Keras appends the whole configuration.
     for mark in ("\n\nconfig=", "Full object config:", "Full config:", "Received config=", "config={"):
         text = text.split(mark, 1)[0]

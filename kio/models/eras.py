@@ -14,6 +14,8 @@ from typing import Any
 
 from kio.errors import UnsupportedError, shown
 from kio.models.eras_table import ACTIVATION_SINCE, ARGUMENTS_OF, CLASS_SINCE
+from kio.models.upgrade import int4
+from kio.models.upgrade.rule import Context, Era
 
 # The last release of each minor version: what metadata.json says of a file for that version.
 RELEASES = (
@@ -22,6 +24,9 @@ RELEASES = (
 )  # fmt: skip
 NEWEST = tuple(map(int, RELEASES[-1].split(".")))
 _VERSION = re.compile(r"3\.(\d{1,3})(?:\.(\d{1,3}))?")
+# tf.keras of TensorFlow 2.12 to 2.15, and tf_keras, which came after it: one grammar for all.
+_TF_KERAS = re.compile(r"2\.(1[2-9]|2\d)(?:\.\d{1,3})?")
+TF_KERAS = (2, 15, 0)
 
 # Since when the variables of a quantized layer are what they are now.
 _QUANTIZED = {
@@ -31,6 +36,7 @@ _QUANTIZED = {
     "gptq": (3, 13),
     "awq": (3, 14),
 }
+_INT4 = (3, 11)
 # Initializers that had another name, and until when.
 RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
 # A class that has another name in public, by its own.
@@ -50,13 +56,21 @@ def installed() -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:3])
 
 
-def version_of(compat: str | None) -> tuple[int, ...]:
+def version_of(compat: str | None, *, legacy: bool = False) -> tuple[int, ...]:
     """The version that a user names; the installed one for None.
+
+    Args:
+        compat: As the user says it.
+        legacy: For a format that tf.keras 2 reads, too: ``TF_KERAS`` for its versions.
 
     Raises:
         UnsupportedError: for anything but a Keras 3 version up to the installed one.
     """
     now = installed()
+    if _TF_KERAS.fullmatch(str(compat)):
+        if legacy:
+            return TF_KERAS
+        raise UnsupportedError(f"compat: expected .h5 as the format for tf.keras 2, found another for {compat!r}")
     if compat is None:
         return now
     match = _VERSION.fullmatch(str(compat))
@@ -88,7 +102,7 @@ def backend(version: tuple[int, ...]) -> str:
     """The backend that a file for that version names as its writer's."""
     import keras
 
-    return str(keras.backend.backend())
+    return "tensorflow" if version < (3,) else str(keras.backend.backend())
 
 
 def _text(version: Iterable[int]) -> str:
@@ -116,6 +130,10 @@ def downgraded(
     return _Downgrade(version, kin, what).of(json.loads(json.dumps(tree)))
 
 
+def _nobodys(name: str) -> bool:
+    return False
+
+
 class _Downgrade:
     def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], what: str) -> None:
         self.version, self.kin, self.what = version, kin, what
@@ -137,6 +155,8 @@ class _Downgrade:
             if ours or name in _PARTS:
                 self.check_class(name)
             bases = (_PUBLIC.get(name, name),) if ours else self.kin.get(name.rpartition(">")[2], ())
+            if ours:
+                config = int4.older(name, config, Context(Era(), _nobodys), self.version)
             for each in bases:
                 config = self.without(each, config)
             if module == "keras.initializers" and name in RENAMED and self.version < RENAMED[name][1]:
@@ -217,6 +237,9 @@ def check_layers(stored: Sequence[Any], version: tuple[int, ...]) -> None:
     for one in stored:
         mode = getattr(one.node.handle, "quantization_mode", None)
         since = _QUANTIZED.get(str(mode)) if mode is not None else None
+        if mode == "int4" and version >= _INT4 and getattr(one.node.handle, "_int4_block_size", None) in (None, -1):
+            # Packed as then where that is another form; an Embedding has had one form only.
+            since = None if one.node.forms or one.node.cls == "embedding" else since
         if since is not None and version < since <= installed():
             raise UnsupportedError(
                 f"compat: expected what Keras {_text(version)} has, found {one.node.name or one.node.cls} quantized "

@@ -20,11 +20,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kio.contents import Value, value_of
 from kio.mapping.tree import Form, Node
+from kio.models.values import values
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
+SINCE = (3, 14)
 _OLD = "int4 as packed by Keras up to 3.13"
 _NEW = "int4 as packed by Keras since 3.14"
 
@@ -46,6 +49,20 @@ def forms(layer: Any, node: Node) -> Mapping[str, Form]:
         if form is not None and form.shape != leaf.shape:
             found[leaf.key] = form
     return found
+
+
+def store_before(kept: dict[str, Any], node: Node) -> None:
+    """Put what a layer stores into the form of the other versions of Keras.
+
+    Args:
+        kept: Variables and values by key; changed in place.
+        node: The layer's.
+    """
+    for key, form in node.forms.items():
+        value = kept[key]
+        array = (value if isinstance(value, Value) else values([value])[0]).array()
+        kept[key] = value_of(node.name or node.cls, form.unmake([array]))
+        kept[key].lasting = True
 
 
 class _Kernel:
@@ -89,11 +106,14 @@ class _Kernel:
 
     def form(self, name: str) -> Form | None:
         if name == "kernel":
-            return Form(_OLD, self.old_shape, self.newer) if self.is_new else Form(_NEW, self.new_shape, self.older)
+            if self.is_new:
+                return Form(_OLD, self.old_shape, self.newer, self.older)
+            return Form(_NEW, self.new_shape, self.older, self.newer)
         if name == "kernel_scale" and hasattr(self.layer, "_get_kernel_scale_shape"):
             old = tuple(self.layer._get_kernel_scale_shape(self.shape))
-            new = (self.columns,)
-            return Form(_OLD, old, self.newer_scale) if self.is_new else Form(_NEW, new, self.older_scale)
+            if self.is_new:
+                return Form(_OLD, old, self.newer_scale, self.older_scale)
+            return Form(_NEW, (self.columns,), self.older_scale, self.newer_scale)
         return None
 
     def newer(self, stored: Sequence[Array]) -> Array:

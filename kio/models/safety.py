@@ -178,8 +178,8 @@ class _Walk:
 
 
 def is_builtin(found: Any) -> bool:
-    """Whether an object is Keras's own."""
-    return str(getattr(found, "__module__", "")).startswith("keras.src.")
+    """Whether an object is Keras's own, or one that kio has in its stead."""
+    return str(getattr(found, "__module__", "")).startswith(("keras.src.", "kio.layers."))
 
 
 def _is_code(inner: Mapping[str, Any], key: str) -> bool:

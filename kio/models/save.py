@@ -19,7 +19,7 @@ from kio.errors import MatchError, UnsupportedError
 from kio.mapping import flat
 from kio.mapping.rules import rule_of, walk
 from kio.mapping.tree import Node, Tree
-from kio.models import assets_out, audit, eras, own_store, save_h5, serialise, serialise_h5
+from kio.models import assets_out, audit, eras, int4, own_store, save_h5, serialise, serialise_h5
 from kio.models.values import values
 
 # Before this version an object without a name had an empty group, too.
@@ -61,8 +61,8 @@ def contents(
         whole: With configuration, metadata and assets.
         include_optimizer: Whether to write the optimizer's state.
         objects_to_skip: Layers (or other saveables) to leave out.
-        compat: Keras version that shall read the file, e.g. ``"3.4"``; None for the one
-            that is installed.
+        compat: Keras version that shall read the file, e.g. ``"3.4"``, of legacy HDF5 also
+            ``"2.15"``; None for the one that is installed.
 
     Returns:
         The contents; close them when they are written.
@@ -78,12 +78,12 @@ def contents(
     from kio.models import keras3
 
     _check_built(model, whole)
-    version = eras.version_of(compat)
+    version = eras.version_of(compat, legacy=layout == "h5_layers")
     skipped = list(objects_to_skip or ())
     if not include_optimizer and getattr(model, "optimizer", None) is not None:
         skipped.append(model.optimizer)
     tree = keras3.tree(model, skipped)
-    stored = _stored(tree, version)
+    stored = _stored(tree, eras.installed() if layout == "h5_layers" else version)
     made = Contents(version=version)
     if layout == "h5_layers":
         found = save_h5.fill(made, model, tree, stored, version, whole=whole)
@@ -130,6 +130,8 @@ def _stored(tree: Tree, version: tuple[int, ...]) -> list[Stored]:
         one = Stored(node, path)
         if hasattr(node.handle, "save_own_variables"):
             one.kept, one.covered = own_store.own(node.handle, node, version)
+            if node.forms and version < int4.SINCE <= eras.installed():
+                int4.store_before(one.kept, node)
             found.append(one)
         elif hasattr(node.handle, "save_assets"):
             found.append(one)

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from kio.raw.jobs import Jobs
 from kio.raw.tensor import Tensor
 
 def default_threads(nbytes: int, scratch: int = 0) -> int: ...
@@ -40,7 +41,7 @@ def stream(
     verify: bool = False,
 ) -> Iterator[tuple[Tensor, npt.NDArray[Any]]]: ...
 
-class Run:
+class Run(Jobs):
     def __new__(cls) -> Run: ...
     def helper(self) -> None: ...
     def scout(self) -> None: ...

@@ -1,19 +1,10 @@
 """transfer: the one module that moves tensor bytes.
 
-What is asked for becomes *items* (a run of stored bytes and where it goes), items sorted
-by their place in the file become *jobs*, and threads without the GIL work the jobs off in
-file order:
-
-    DIRECT   pread into the destination itself, in blocks
-    WINDOW   one read for many small neighbours, then a copy to each destination
-    CHUNK    read, check, undo codecs, place
-
-Where a tensor has checksums of its own (CRC-32s of its blocks, or one of each chunk) they
-are compared as the bytes pass.  Of a part of a tensor whole blocks are read for that.
-
+What is asked for is cut into *jobs* (see ``jobs``), and threads without the GIL work them off
+in file order.  Where a tensor has checksums of its own they are compared as the bytes pass.
 Where a source has a checksum over all of it (a zip member's CRC-32) and it is to be
-verified, jobs cover every byte of it in order, gaps included; each job sums its part
-while the bytes are still in the cache, and the parts are combined at the end.
+verified, each job sums its part while the bytes are still in the cache, and the parts are
+combined at the end.
 """
 
 import os
@@ -21,7 +12,7 @@ import threading
 
 import numpy as np
 
-from kio.errors import ChecksumError, CorruptError, TruncatedError, UnsupportedError
+from kio.errors import ChecksumError, CorruptError, TruncatedError
 from kio.raw.memory import allocate
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -32,12 +23,12 @@ from cpython.pythread cimport (
 )
 from libc.errno cimport errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
-from kio.raw.codecs cimport MAX_CODECS, Step
+from kio.raw.jobs cimport BLOCK, DIRECT, NEAR, WIN, WINDOW, Chunk, Job, Jobs, Origin, Piece
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.memory cimport HUGE, populate, prepare
 from kio.raw.platform cimport (
@@ -47,23 +38,13 @@ from kio.raw.source cimport Descriptor, Source
 from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
 
 cdef enum:
-    BLOCK = 4 << 20        # one DIRECT job: large enough to amortise, small enough to share out
     HOT = 128 << 10        # read and sum in pieces of this size, so that the sum hits the cache
     FRESH = HUGE           # pages asked for at a time, just before they are filled
     POPULATED = 64 << 10   # fewer bytes get theirs as they are touched
-    SMALL = 256 << 10      # runs up to this size may share a window
-    WIN = 1 << 20          # one window
-    NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
-    RANK = 32
     AHEAD = 64 << 20       # cold files: ask for this much beyond what is being read,
     ASKED = 8 << 20        # in requests of this size
     NAP_US = 200
     PROBES = 16            # places looked at to tell whether a file is cold
-
-cdef enum Kind:
-    DIRECT
-    WINDOW
-    CHUNK
 
 # Beyond enum kio_status: what a job may end with.
 cdef enum Outcome:
@@ -74,426 +55,30 @@ cdef enum Outcome:
     WRONG_SUM              # of a block; its sum in Job.found, its place in Job.number
     RAISED                 # a Python exception, kept in Run.raised
 
-cdef struct Origin:        # one file or buffer
-    int fd
-    const uint8_t *memory  # byte 0, or NULL
 
-cdef struct Item:
-    uint64_t offset        # in the origin
-    uint64_t nbytes
-    uint8_t *dst           # NULL: read and check only
-    int32_t origin
-    int32_t tensor         # which of those asked for
-    int32_t chunk          # row of the chunk table, -1 for a plain run
-    uint32_t swap          # element size to reverse, 0 for none
-    const uint32_t *sums   # expected, of the blocks of a run; NULL for none
-    bint summed            # the chunk's is to be compared
-    uint64_t block         # part of a block that is to be summed: where that begins,
-    uint64_t block_nbytes  # and its size; 0 where the item begins at a block
-
-cdef struct Piece:         # part of a window
-    uint64_t at
-    uint64_t nbytes
-    uint8_t *dst
-    uint32_t swap
-    int32_t tensor
-    const uint32_t *sums
-
-cdef struct Chunk:
-    uint32_t sum           # expected, if the item says so
-    Step steps[MAX_CODECS]
-    int nsteps
-    uint32_t itemsize
-    uint32_t rank
-    size_t dims            # in Run.dims: dst shape, dst start, chunk shape, src start, box
-    size_t nbytes          # decoded
-    size_t run_at          # where the chunk is one run of the destination: its byte,
-    size_t run_nbytes      # and length; else 0
-    uint8_t *dst
-
-cdef struct Job:
-    uint64_t offset
-    uint64_t nbytes
-    uint8_t *dst
-    size_t first           # WINDOW: first piece
-    size_t npieces
-    int32_t origin
-    int32_t tensor
-    int32_t chunk
-    uint32_t swap
-    uint32_t crc           # of the bytes as stored
-    Kind kind
-    bint summed            # crc is wanted
-    const uint32_t *sums   # expected, of its blocks
-    bint compared          # CHUNK: with the sum of the chunk
-    uint32_t expected, found     # the sums that differ
-    int outcome
-    uint64_t number
-
-
-cdef int grow(void **p, size_t *cap, size_t wanted, size_t itemsize) except -1:
-    cdef size_t n = cap[0]
-    cdef void *q
-    if wanted <= n:
-        return 0
-    n = max(n * 2, wanted, <size_t>64)
-    q = realloc(p[0], n * itemsize)
-    if q == NULL:
-        raise MemoryError()
-    p[0] = q
-    cap[0] = n
-    return 0
-
-
-cdef int by_place(const void *a, const void *b) noexcept nogil:
-    cdef const Item *x = <const Item *>a
-    cdef const Item *y = <const Item *>b
-    if x.origin != y.origin:
-        return 1 if x.origin > y.origin else -1
-    return (x.offset > y.offset) - (x.offset < y.offset)
-
-
-cdef class Run:
-    """One call's items, jobs and threads."""
-    cdef list tensors            # for messages
-    cdef list sources            # of each origin: any Source on it
-    cdef dict origin_of          # key -> origin number
+cdef class Run(Jobs):
+    """One call's jobs and threads."""
     cdef list keep               # destinations, until the run ends
-    cdef Origin *origins
-    cdef Item *items
-    cdef Piece *pieces
-    cdef Chunk *chunks
-    cdef Job *jobs
-    cdef uint64_t *dims
-    cdef size_t norigins, cap_origins, nitems, cap_items, npieces, cap_pieces
-    cdef size_t nchunks, cap_chunks, njobs, cap_jobs, ndims, cap_dims
-    cdef size_t scratch          # bytes of one chunk buffer
-    cdef uint64_t total          # bytes to read
     cdef PyThread_type_lock lock
     cdef size_t next_job
     cdef ssize_t failed          # first failing job, -1
     cdef bint stop
-    cdef object verify           # as read() has it
     cdef bint fresh              # destinations have no pages yet
     cdef bint slow               # and huge ones, which they may wait for, are long in coming
     cdef bint cold               # much of what is to be read is not in the page cache
     cdef uint64_t taken          # bytes of the jobs before next_job
     cdef object raised
-    # the window being built
-    cdef bint open
-    cdef Job window
 
     def __cinit__(self):
-        self.tensors, self.sources, self.origin_of, self.keep = [], [], {}, []
+        self.keep = []
         self.failed = -1
         self.lock = PyThread_allocate_lock()
         if self.lock == NULL:
             raise MemoryError()
 
     def __dealloc__(self):
-        free(self.origins)
-        free(self.items)
-        free(self.pieces)
-        free(self.chunks)
-        free(self.jobs)
-        free(self.dims)
         if self.lock != NULL:
             PyThread_free_lock(self.lock)
-
-    # ---- what is asked for -> items
-
-    cdef int32_t origin(self, Source source) except -1:
-        key = id(source.descriptor) if source.descriptor is not None else id(source.owner)
-        number = self.origin_of.get(key)
-        if number is None:
-            grow(<void **>&self.origins, &self.cap_origins, self.norigins + 1, sizeof(Origin))
-            number = self.norigins
-            self.origins[number].fd = -1 if source.descriptor is None else source.descriptor.fd
-            # A window's memory pointer and base move together.
-            self.origins[number].memory = NULL if source.memory == NULL else source.memory - source.base
-            self.origin_of[key] = number
-            self.sources.append(source)
-            self.norigins += 1
-        return number
-
-    cdef Item *item(self, Source source, uint64_t offset, uint64_t nbytes, uint8_t *dst) except NULL:
-        cdef Item *it
-        grow(<void **>&self.items, &self.cap_items, self.nitems + 1, sizeof(Item))
-        it = self.items + self.nitems
-        it.offset, it.nbytes, it.dst = source.base + offset, nbytes, dst
-        it.origin = self.origin(source)
-        it.tensor, it.chunk, it.swap = <int32_t>len(self.tensors) - 1, -1, 0
-        it.sums, it.summed, it.block, it.block_nbytes = NULL, False, 0, 0
-        self.nitems += 1
-        return it
-
-    cdef int want(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1:
-        """Ask for a tensor, or for a box of it; dst NULL only checks what is stored."""
-        cdef Item *it
-        if tensor.problem is not None:
-            raise CorruptError(f"tensor data: {tensor.problem}", tensor=tensor.name,
-                               source=None if tensor.source is None else tensor.source.name)
-        self.tensors.append(tensor)
-        if tensor.nelems == 0 or (box is not None and 0 in box):
-            return 0
-        if tensor.plain:
-            if box is None:
-                it = self.item(tensor.source, tensor.offset, tensor.nbytes, dst)
-                it.swap = swap_of(tensor)
-                if tensor.sums is not None and self.verify is not False:
-                    it.sums = tensor.sums.values + tensor.first_sum
-            else:
-                self.want_rows(tensor, dst, start, box)
-            return 0
-        for extent in tensor.extents:
-            self.want_chunk(tensor, extent, dst, start, box)
-        return 0
-
-    cdef int want_rows(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1:
-        """A box of a plain tensor: one item a contiguous run."""
-        cdef uint64_t index[RANK]
-        cdef uint64_t run, at, done = 0
-        cdef int d, inner = len(box)
-        cdef Item *it
-        # Dimensions from the last that are taken whole join the run.
-        while inner and start[inner - 1] == 0 and box[inner - 1] == tensor.shape[inner - 1]:
-            inner -= 1
-        run = tensor.itemsize
-        for d in range(max(inner - 1, 0), len(box)):
-            run *= box[d]
-        for d in range(RANK):
-            index[d] = 0
-        while True:
-            at = 0
-            for d in range(len(box)):
-                at = at * <uint64_t>tensor.shape[d] + <uint64_t>start[d] + (index[d] if d < inner - 1 else 0)
-            if tensor.sums is not None and self.verify:
-                self.want_blocks(tensor, at * tensor.itemsize, run, dst + done)
-            else:
-                it = self.item(tensor.source, tensor.offset + at * tensor.itemsize, run, dst + done)
-                it.swap = swap_of(tensor)
-            done += run
-            d = inner - 2
-            while d >= 0:
-                index[d] += 1
-                if index[d] < <uint64_t>box[d]:
-                    break
-                index[d] = 0
-                d -= 1
-            if d < 0:
-                return 0
-
-    cdef int want_blocks(self, Tensor tensor, uint64_t at, uint64_t nbytes, uint8_t *dst) except -1:
-        """A run of a plain tensor: one item for each block that it has a part in."""
-        cdef uint64_t number, n, end = at + nbytes
-        cdef Item *it
-        while at < end:
-            number = at // SUM_BLOCK
-            n = min(end, (number + 1) * SUM_BLOCK) - at
-            it = self.item(tensor.source, tensor.offset + at, n, dst)
-            it.swap = swap_of(tensor)
-            it.sums = tensor.sums.values + tensor.first_sum + number
-            it.block = tensor.source.base + tensor.offset + number * SUM_BLOCK
-            it.block_nbytes = min(<uint64_t>SUM_BLOCK, tensor.nbytes - number * SUM_BLOCK)
-            at, dst = at + n, dst + n
-        return 0
-
-    cdef int want_chunk(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1:
-        cdef Chunk *chunk
-        cdef Item *it
-        cdef uint64_t *dims
-        cdef uint64_t first, last, lo, n
-        cdef unsigned d, rank = len(tensor.shape)
-        cdef bint whole = True
-        grow(<void **>&self.chunks, &self.cap_chunks, self.nchunks + 1, sizeof(Chunk))
-        grow(<void **>&self.dims, &self.cap_dims, self.ndims + 5 * rank, sizeof(uint64_t))
-        chunk = self.chunks + self.nchunks
-        dims = self.dims + self.ndims
-        chunk.nsteps = codecs.steps_of(extent.codecs, chunk.steps, tensor.name)
-        chunk.itemsize, chunk.rank, chunk.dst, chunk.dims = tensor.itemsize, rank, dst, self.ndims
-        chunk.nbytes = tensor.itemsize
-        chunk.run_at = chunk.run_nbytes = 0
-        n = tensor.itemsize
-        for d in range(rank):
-            first = 0 if extent.start is None else extent.start[d]
-            last = min(first + <uint64_t>(extent.chunk or tensor.shape)[d], <uint64_t>tensor.shape[d])
-            dims[2 * rank + d] = (extent.chunk or tensor.shape)[d]
-            chunk.nbytes *= dims[2 * rank + d]
-            dims[d] = tensor.shape[d] if box is None else box[d]
-            lo = 0 if box is None else start[d]
-            if box is not None:
-                last = min(last, lo + <uint64_t>box[d])
-            if last <= max(first, lo):
-                return 0             # outside the box
-            dims[rank + d] = max(first, lo) - lo
-            dims[3 * rank + d] = max(first, lo) - first
-            dims[4 * rank + d] = last - max(first, lo)
-            n *= dims[4 * rank + d]
-            if dims[3 * rank + d] or (d and (dims[4 * rank + d] != dims[2 * rank + d]
-                                             or dims[2 * rank + d] != dims[d])):
-                whole = False
-            chunk.run_at = chunk.run_at * dims[d] + dims[rank + d]
-        chunk.run_at *= tensor.itemsize
-        if whole:
-            chunk.run_nbytes = n
-        it = self.item(extent.source, extent.offset, extent.nbytes, dst)
-        it.chunk, it.swap = <int32_t>self.nchunks, swap_of(tensor)
-        if extent.checksum is not None and self.verify is not False:
-            if extent.checksum[0] != "crc32":
-                raise UnsupportedError(f"checksum of a chunk: expected crc32, found {extent.checksum[0]}",
-                                       tensor=tensor.name, source=extent.source.name)
-            chunk.sum = extent.checksum[1]
-            it.summed = True
-        self.scratch = max(self.scratch, chunk.nbytes + codecs.slack(chunk.steps, chunk.nsteps),
-                           extent.nbytes)
-        self.nchunks += 1
-        self.ndims += 5 * rank
-        return 0
-
-    # ---- items -> jobs
-
-    cdef Job *job(self, Kind kind, int32_t origin, uint64_t offset, uint64_t nbytes) except NULL:
-        cdef Job *job
-        grow(<void **>&self.jobs, &self.cap_jobs, self.njobs + 1, sizeof(Job))
-        job = self.jobs + self.njobs
-        job.kind, job.origin, job.offset, job.nbytes = kind, origin, offset, nbytes
-        job.dst, job.first, job.npieces, job.tensor, job.chunk = NULL, 0, 0, -1, -1
-        job.swap, job.crc, job.summed, job.outcome, job.number = 0, 0, False, 0, 0
-        job.sums, job.compared, job.expected, job.found = NULL, False, 0, 0
-        self.njobs += 1
-        self.total += nbytes
-        return job
-
-    cdef int flush(self) except -1:
-        """End the window being built."""
-        cdef Job *job
-        cdef Piece *piece
-        if not self.open:
-            return 0
-        self.open = False
-        job = self.job(WINDOW, self.window.origin, self.window.offset, self.window.nbytes)
-        job.first, job.npieces = self.window.first, self.window.npieces
-        job.tensor, job.summed, job.sums = self.window.tensor, self.window.summed, self.window.sums
-        if job.npieces == 1 and job.sums == NULL:
-            piece = self.pieces + job.first
-            if piece.nbytes == job.nbytes and piece.dst != NULL:
-                job.kind, job.dst, job.swap, job.sums = DIRECT, piece.dst, piece.swap, piece.sums
-        return 0
-
-    cdef int extend(self, int32_t origin, uint64_t offset, uint64_t nbytes, bint summed, uint64_t near) except -1:
-        """Make the open window end at offset + nbytes (at most WIN long), or open another."""
-        cdef uint64_t end
-        if self.open:
-            end = self.window.offset + self.window.nbytes
-            if (self.window.origin == origin and self.window.summed == summed
-                    and self.window.sums == NULL and end <= offset
-                    and offset - end <= near and offset + nbytes - self.window.offset <= WIN):
-                self.window.nbytes = offset + nbytes - self.window.offset
-                return 0
-            self.flush()
-        self.open = True
-        self.window.origin, self.window.offset, self.window.nbytes = origin, offset, nbytes
-        self.window.first, self.window.npieces = self.npieces, 0
-        self.window.summed, self.window.tensor, self.window.sums = summed, -1, NULL
-        return 0
-
-    cdef int cover(self, int32_t origin, uint64_t offset, uint64_t end) except -1:
-        """Jobs that only sum the bytes [offset, end)."""
-        cdef uint64_t n
-        while offset < end:
-            n = min(end - offset, <uint64_t>WIN)
-            if self.open and self.window.offset + WIN > offset:
-                n = min(n, self.window.offset + WIN - offset)
-            self.extend(origin, offset, n, True, 0)
-            offset += n
-        return 0
-
-    cdef int emit(self, const Item *it, bint summed) except -1:
-        """Jobs for one item."""
-        cdef Job *job
-        cdef Piece *piece
-        cdef uint64_t at = 0, n
-        if it.chunk < 0 and (it.nbytes <= SMALL or it.block_nbytes):
-            if not it.block_nbytes:
-                self.extend(it.origin, it.offset, it.nbytes, summed, 0 if summed else NEAR)
-            elif not (self.open and self.window.sums == it.sums):
-                self.flush()
-                self.extend(it.origin, it.block, it.block_nbytes, summed, 0)
-                self.window.sums = it.sums
-            grow(<void **>&self.pieces, &self.cap_pieces, self.npieces + 1, sizeof(Piece))
-            piece = self.pieces + self.npieces
-            piece.at, piece.nbytes = it.offset - self.window.offset, it.nbytes
-            piece.dst, piece.swap, piece.tensor = it.dst, it.swap, it.tensor
-            # Of a part of a block the window's own sum is compared.
-            piece.sums = NULL if it.block_nbytes else it.sums
-            self.npieces += 1
-            self.window.npieces += 1
-            self.window.tensor = it.tensor
-            return 0
-        self.flush()
-        if it.chunk >= 0:
-            job = self.job(CHUNK, it.origin, it.offset, it.nbytes)
-            job.chunk, job.tensor, job.swap, job.summed = it.chunk, it.tensor, it.swap, summed
-            job.compared = it.summed
-            return 0
-        while at < it.nbytes:
-            n = min(it.nbytes - at, <uint64_t>(WIN if it.dst == NULL else BLOCK))
-            job = self.job(WINDOW if it.dst == NULL else DIRECT, it.origin, it.offset + at, n)
-            job.dst = NULL if it.dst == NULL else it.dst + at
-            job.tensor, job.swap, job.summed = it.tensor, it.swap, summed
-            # A job begins at a multiple of a block's size, as WIN and BLOCK are.
-            job.sums = NULL if it.sums == NULL else it.sums + at // SUM_BLOCK
-            at += n
-        return 0
-
-    cdef list plan(self, regions):
-        """Jobs for all items; regions are the checked sources to cover whole.
-
-        Returns [(source, first job, last job + 1)] for the regions that could be covered on
-        the way; the others (an item asked for twice, say) come as (source, None, None).
-        """
-        cdef size_t i = 0, r = 0, first
-        cdef uint64_t at, end
-        cdef int32_t origin
-        cdef bint tangled
-        cdef Source source
-        places = sorted([(self.origin(s), (<Source>s).base, n, s) for n, s in enumerate(regions)])
-        out = []
-        if self.nitems:       # qsort may not be given NULL, not even for nothing
-            qsort(self.items, self.nitems, sizeof(Item), &by_place)
-        for origin, at, _, source in places:
-            end = at + source.nbytes
-            while i < self.nitems and (self.items[i].origin < origin or
-                                       (self.items[i].origin == origin and self.items[i].offset < at)):
-                self.emit(self.items + i, False)
-                i += 1
-            self.flush()
-            first, r, tangled = self.njobs, i, False
-            begin = at
-            while r < self.nitems and self.items[r].origin == origin and self.items[r].offset < end:
-                tangled = tangled or self.items[r].offset < at or \
-                    self.items[r].offset + self.items[r].nbytes > end
-                at = self.items[r].offset + self.items[r].nbytes
-                r += 1
-            if tangled:
-                out.append((source, None, None))
-                continue
-            at = begin
-            while i < r:
-                self.cover(origin, at, self.items[i].offset)
-                self.emit(self.items + i, True)
-                at = self.items[i].offset + self.items[i].nbytes
-                i += 1
-            self.cover(origin, at, end)
-            self.flush()
-            out.append((source, first, self.njobs))
-        while i < self.nitems:
-            self.emit(self.items + i, False)
-            i += 1
-        self.flush()
-        return out
-
-    # ---- jobs -> bytes
 
     cdef int fetch(self, Job *job, uint8_t *dst, uint64_t offset, size_t nbytes) noexcept nogil:
         """Read exactly nbytes of the job's origin; 0, or an Outcome with job.number set."""
@@ -886,13 +471,6 @@ cdef class Run:
         if job.outcome == KIO_LIMIT:
             raise CorruptError(f"decoded chunk: expected {expected} bytes, found more", **where)
         raise CorruptError("compressed chunk: the stream is damaged", **where)
-
-
-cdef uint32_t swap_of(Tensor tensor) noexcept:
-    """Element size to reverse after reading; a complex number is two elements."""
-    if not tensor.swapped:
-        return 0
-    return tensor.itemsize // 2 if tensor.dtype_name.startswith("complex") else tensor.itemsize
 
 
 def default_threads(nbytes, scratch=0):

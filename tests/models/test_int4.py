@@ -216,3 +216,45 @@ def test_a_whole_configuration_is_adapted() -> None:
         era = Era.of(stored.metadata)
     done = upgrade(config, era)
     assert done.applied["inputs of an int4 layer are quantized"] == 2
+
+
+# ------------------------------------------------------------------------------- saves for older Keras
+
+
+def model_of_heads(inputs_quantized: bool) -> Any:
+    x = keras.Input((4, 6))
+    y = keras.layers.EinsumDense("abc,cde->abde", (None, 3, 3), bias_axes="de")(x)
+    y = keras.layers.EinsumDense("abde,def->abf", (None, 5))(y)
+    model = keras.Model(x, keras.layers.Dense(3)(y))
+    inputs = keras.quantizers.AbsMaxQuantizer() if inputs_quantized else None
+    config = keras.quantizers.Int4QuantizationConfig(activation_quantizer=inputs, block_size=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.quantize("int4", config=config)
+    return model
+
+
+@needs_blocks
+@pytest.mark.parametrize("compat", ["3.11", "3.13"])
+def test_saves_for_older_keras(compat: str, tmp_path: Path) -> None:
+    model = model_of_heads(inputs_quantized=True)
+    kio.save_model(model, tmp_path / "m.keras", compat=compat)
+    with kio.open(tmp_path / "m.keras") as stored:
+        shapes = {name: t.shape for name, t in stored.items() if t.dtype_name == "int8"}
+        config = json.loads(str(stored.config))
+    assert sorted(shapes.values()) == [(2, 3, 5), (3, 3), (3, 3, 3)]
+    said = [layer["config"].get("quantization_config") for layer in config["config"]["layers"][1:]]
+    assert all(each is None for each in said) is (compat == "3.11")
+    again = load(tmp_path / "m.keras")
+    x = np.random.default_rng(0).normal(size=(2, 4, 6)).astype("float32")
+    same = [keras.ops.convert_to_numpy(m(x)) for m in (model, again)]
+    np.testing.assert_allclose(same[0], same[1], rtol=1e-6)
+
+
+@needs_blocks
+def test_saves_that_an_older_keras_could_not_mean(tmp_path: Path) -> None:
+    with pytest.raises(kio.UnsupportedError, match=r"before Keras 3\.13"):
+        kio.save_model(model_of_heads(inputs_quantized=False), tmp_path / "m.keras", compat="3.12")
+    kio.save_weights(model_of_heads(inputs_quantized=False), tmp_path / "m.weights.h5", compat="3.12")
+    with pytest.raises(kio.UnsupportedError, match="int4"):
+        kio.save_weights(model_of_heads(inputs_quantized=True), tmp_path / "m.weights.h5", compat="3.10")

@@ -89,6 +89,12 @@ CASES: list[tuple[str, Era, dict[str, Any], dict[str, Any]]] = [
     ("MaxPooling1D", ONE, {"pool_length": 2, "stride": 2}, {"pool_size": 2, "strides": 2}),
     ("UpSampling1D", ONE, {"length": 3}, {"size": 3}),
     ("Dropout", ONE, {"p": 0.25}, {"rate": 0.25}),
+    ("ZeroPadding2D", ONE, {"padding": [1, 2, 3, 4], "dim_ordering": "tf"},
+     {"padding": [[1, 2], [3, 4]], "data_format": "channels_last"}),
+    ("ZeroPadding2D", ONE, {"padding": {"top_pad": 1, "left_pad": 3}, "dim_ordering": "th"},
+     {"padding": [[1, 0], [3, 0]], "data_format": "channels_first"}),
+    ("ZeroPadding1D", ONE, {"padding": {"left_pad": 3}}, {"padding": [3, 0]}),
+    ("SReLU", ONE, {"t_left_init": "zero", "a_right_init": "one"}, {"t_left_init": "zeros", "a_right_init": "ones"}),
     ("GaussianNoise", ONE, {"sigma": 0.5}, {"stddev": 0.5}),
     ("Embedding", ONE, {"input_dim": 3, "output_dim": 2, "init": "uniform", "W_regularizer": None,
                         "W_constraint": None, "dropout": 0.0},
@@ -137,7 +143,7 @@ def test_what_has_no_equal_is_refused(case: tuple[str, Era, dict[str, Any]]) -> 
 
 
 def test_every_rule_has_a_source_and_names_classes_of_today() -> None:
-    known = set(dir(keras.layers)) | {"Highway", "MaxoutDense", "LocallyConnected1D", "LocallyConnected2D"}
+    known = set(dir(keras.layers)) | {"Highway", "MaxoutDense", "LocallyConnected1D", "LocallyConnected2D", "SReLU"}
     for rule in (*keras1.RULES, *keras2.RULES):
         assert rule.source and rule.name
         assert rule.classes is None or rule.classes <= known, rule.classes - known
@@ -157,6 +163,20 @@ def test_arguments_of_a_newer_keras_at_their_default_are_left_out() -> None:
     config["config"]["layers"][1]["config"]["lora_rank"] = None
     done = upgrade(config, Era.of({"keras_version": "3.99.0"}))
     assert model_from_config(done.config)
+
+
+def test_what_a_newer_keras_says_beside_its_default_is_kept() -> None:
+    absmax = {"class_name": "AbsMaxQuantizer", "config": {"value_range": [-127, 127]}}
+    inner = {"weight_quantizer": None, "activation_quantizer": absmax}
+    usual = {"class_name": "Int8QuantizationConfig", "config": inner}
+    other = {**usual, "config": {"activation_quantizer": {**absmax, "config": {"value_range": [-7, 7]}}}}
+    for stored, silent in (
+        ({"quantization_config": usual}, True), ({"quantization_config": other}, False),
+        ({"quantization_config": None}, True), ({"lora_alpha": 2, "lora_rank": 2}, True),
+        ({"lora_alpha": 4, "lora_rank": 2}, False), ({"oov_method": "floormod"}, True), ({"oov_method": "x"}, False),
+        ({"value_range": [0, 255]}, True), ({"value_range": [0, 1]}, False), ({"mine": None}, False),
+    ):  # fmt: skip
+        assert keras3._says_nothing(next(iter(stored)), stored) == silent, stored
 
 
 # ---------------------------------------------------------------------------- whole models
@@ -322,9 +342,10 @@ def test_split_has_several_outputs() -> None:
 
 
 def test_functions_and_arguments_without_an_equal_are_refused() -> None:
-    for function, kwargs in (("image.draw_bounding_boxes", {}), ("linalg.matmul", {"b": 1, "transpose_b": True}),
-                             ("math.reduce_mean", {"axis": ["x", 0, 0]}), ("os.system", {}),
-                             ("gather", {"indices": 1, "batch_dims": 1})):  # fmt: skip
+    for function, kwargs in (("image.draw_bounding_boxes", {}), ("matmul", {"b": [1.0], "c": 1}),
+                             ("math.reduce_mean", {"axis": ["x", 0, 0]}), ("os.system", {}), ("einsum", {}),
+                             ("sequence_mask", {"maxlen": ["x", 0, 0]}), ("gather", {"axis": ["x", 0, 0]}),
+                             ("math.squared_difference", {"z": 1})):  # fmt: skip
         config = functional(copy.deepcopy(X), op(function, [["x", 0, 0, kwargs]]), outputs=[["op", 0, 0]])
         with pytest.raises(UpgradeError):
             model_from_config(config)
@@ -335,7 +356,7 @@ def test_every_operation_named_exists() -> None:
 
     arguments = {"shape": [1], "axis": 0, "indices": 1, "depth": 2, "perm": [0], "multiples": [1], "paddings": [[0, 0]],
                  "num_or_size_splits": 2, "size": [2, 2], "clip_value_min": 0, "clip_value_max": 1,
-                 "repeats": 2, "shift": 1, "dtype": "float32", "slice_spec": 0, "inputs": []}  # fmt: skip
+                 "repeats": 2, "shift": 1, "dtype": "float32", "slice_spec": 0, "inputs": [1]}  # fmt: skip
     for function, make in tf_ops.FUNCTIONS.items():
         module, cls, *_ = make(tf_ops._Arguments(function, "ab,bc->ac", dict(arguments)))
         assert hasattr(importlib.import_module(module), cls), function
@@ -408,7 +429,27 @@ def test_merges_of_keras_1() -> None:
         )  # fmt: skip
         np.testing.assert_allclose(output({**config, "keras_version": "1.2.0"}), expected, rtol=1e-6)
     with pytest.raises(UpgradeError):
-        upgrade(functional(X, member("m", "Merge", call(["x", 0, 0]), mode="cos"), outputs=[["m", 0, 0]]))
+        upgrade(functional(X, member("m", "Merge", call(["x", 0, 0]), mode=["code"]), outputs=[["m", 0, 0]]))
+
+
+def test_what_keras_1_alone_had() -> None:
+    one = {"keras_version": "1.2.2"}
+    config = functional(
+        copy.deepcopy(X), member("a", "Activation", call(["x", 0, 0]), activation="relu"),
+        member("m", "Merge", call(["x", 0, 0], ["a", 0, 0]), mode="cos", dot_axes=[1, 1]), outputs=[["m", 0, 0]],
+    )  # fmt: skip
+    relu = np.maximum(DATA, 0)
+    sizes = np.maximum(np.linalg.norm(DATA, axis=1) * np.linalg.norm(relu, axis=1), 1e-7)
+    np.testing.assert_allclose(output({**config, **one})[:, 0, 0], (DATA * relu).sum(1) / sizes, rtol=1e-5)
+    w = np.linspace(-1, 1, 4)
+    soft = functional(copy.deepcopy(X), member("p", "ParametricSoftplus", call(["x", 0, 0]), alpha_init=0.2),
+                      outputs=[["p", 0, 0]])  # fmt: skip
+    np.testing.assert_allclose(output({**soft, **one}), w * np.log1p(np.exp(w * DATA)), rtol=1e-5)
+    srelu = functional(copy.deepcopy(X), member("p", "SReLU", call(["x", 0, 0]), t_left_init="zero"),
+                       outputs=[["p", 0, 0]])  # fmt: skip
+    right = w + np.abs(w)
+    expected = np.where(w > DATA, w + w * (DATA - w), np.where(right > DATA, DATA, right + w * (DATA - right)))
+    np.testing.assert_allclose(output({**srelu, **one}), expected, rtol=1e-5, atol=1e-6)
 
 
 # --------------------------------------------------------------------------- older Keras 3

@@ -25,6 +25,14 @@ _COMPOSITE = "_COMPOSITE_TYPE"
 _RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 
 
+# Arguments of calls that may be constants of truth values.
+_MASKS = frozenset({"mask", "attention_mask"})
+
+
+def _is_flags(value: Any) -> bool:
+    return all(map(_is_flags, value)) if isinstance(value, list) else isinstance(value, bool)
+
+
 def is_place(node: Any) -> bool:
     """Whether a value is the place of a tensor: name of a layer, number of a call, of an output."""
     return (
@@ -86,6 +94,9 @@ class Calls:
             first = first[0]
         stored = found[0] if found else {}
         kwargs = {key: self.value(value) for key, value in stored.items() if value is not None}
+        for key in _MASKS & kwargs.keys():
+            if isinstance(kwargs[key], list) and _is_flags(kwargs[key]):
+                kwargs[key] = {"class_name": "__numpy__", "config": {"value": kwargs[key], "dtype": "bool"}}
         return first, kwargs
 
     def _tensors(self, node: Any, found: list[Config]) -> Any:

@@ -88,6 +88,30 @@ def _regularizer(names: tuple[str, ...]) -> Apply:
     return apply
 
 
+def _sides(*pairs: tuple[str, str]) -> Apply:
+    """Padding by the names of the sides, or one number for each of the four."""
+
+    def apply(config: Config, context: Context) -> bool:
+        padding = config.get("padding")
+        if isinstance(padding, dict):
+            found = [[padding.get(f"{side}_pad", 0) for side in pair] for pair in pairs]
+        elif isinstance(padding, list) and len(padding) == 4 and len(pairs) == 2:
+            found = [padding[:2], padding[2:]]
+        else:
+            return False
+        config["padding"] = found if len(pairs) > 1 else found[0]
+        return True
+
+    return apply
+
+
+def _named_starts(config: Config, context: Context) -> bool:
+    names = [key for key in ("t_left_init", "a_left_init", "t_right_init", "a_right_init") if key in config]
+    for key in names:
+        config[key] = {"zero": "zeros", "one": "ones"}.get(config[key], config[key])
+    return bool(names)
+
+
 def _mode(config: Config, context: Context) -> bool:
     if "mode" not in config:
         return False
@@ -123,6 +147,9 @@ RULES = rules(SOURCE, (
     ("subsample_length", _ANY_CONV, renamed("subsample_length", "strides")),
     ("border_mode", f"{_ANY_CONV} {_ANY_POOL} ConvLSTM2D", renamed("border_mode", "padding", _BORDERS)),
     ("dim_ordering", _SPATIAL + " Flatten", renamed("dim_ordering", "data_format", _ORDERINGS)),
+    ("padding of both ends", "ZeroPadding1D", _sides(("left", "right"))),
+    ("padding of each side", "ZeroPadding2D", _sides(("top", "bottom"), ("left", "right"))),
+    ("initializers of an SReLU", "SReLU", _named_starts),
     ("atrous_rate", _ANY_CONV, renamed("atrous_rate", "dilation_rate")),
     ("pool_length", _ANY_POOL, renamed("pool_length", "pool_size")),
     ("stride", _ANY_POOL, renamed("stride", "strides")),
@@ -163,6 +190,7 @@ MERGES = {
     "ave": "Average",
     "max": "Maximum",
     "dot": "Dot",
+    "cos": "CosineMerge",
 }
 
 
@@ -170,7 +198,7 @@ def merge(config: Config) -> tuple[str, Config]:
     """Class and arguments of today for a ``Merge`` layer.
 
     Raises:
-        UpgradeError: for functions, and for the cosine, which had an axis more.
+        UpgradeError: for functions.
     """
     mode = config.get("mode", "sum")
     if not isinstance(mode, str) or mode not in MERGES:

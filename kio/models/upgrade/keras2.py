@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from kio.models.upgrade.rule import Apply, Config, Context, dropped, renamed, rules
+import keras
+import numpy as np
+
+from kio.models.upgrade.rule import Apply, Config, Context, dropped, refuse, renamed, rules
 
 SOURCE = "signatures of keras/layers of Keras 2.0 to 2.15 and of Keras 3.0 to 3.15"
 
@@ -35,8 +38,10 @@ _DEPTHWISE = "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D"
 def _axis(config: Config, context: Context) -> bool:
     """tf.keras stored the axis of a BatchNormalization as a list."""
     axis = config.get("axis")
-    if not isinstance(axis, list) or len(axis) != 1:
+    if not isinstance(axis, list):
         return False
+    if len(axis) != 1:
+        raise refuse(f"axis of {config.get('name')}", "one axis, as Keras 3's BatchNormalization has", axis)
     config["axis"] = axis[0]
     return True
 
@@ -55,6 +60,35 @@ def _renorm(config: Config, context: Context) -> bool:
         return False
     gone = [config.pop(name) for name in ("renorm", "renorm_clipping", "renorm_momentum") if name in config]
     return bool(gone)
+
+
+def _synchronized(config: Config, context: Context) -> bool:
+    """One batch over several devices: Keras 3 knows that on TensorFlow only, and refuses it elsewhere."""
+    if not config.get("synchronized") or keras.config.backend() == "tensorflow":
+        return False
+    del config["synchronized"]
+    return True
+
+
+def _pair(config: Config, context: Context) -> bool:
+    """Keras 2 broadcast the mean and variance of a Normalization to each other."""
+    mean, variance = config.get("mean"), config.get("variance")
+    if mean is None or variance is None:
+        return False
+    try:
+        both = np.broadcast_arrays(np.asarray(mean, "float64"), np.asarray(variance, "float64"))
+    except ValueError:
+        return False  # Keras says so better
+    if both[0].shape == np.shape(mean) == np.shape(variance):
+        return False
+    config["mean"], config["variance"] = (each.tolist() for each in both)
+    return True
+
+
+def _silent_regularizer(config: Config, context: Context) -> bool:
+    if config.get("activity_regularizer") is not None:
+        raise refuse(f"activity_regularizer of {config.get('name')}", "None", config["activity_regularizer"])
+    return False
 
 
 def _bool_scale(config: Config, context: Context) -> bool:
@@ -116,6 +150,8 @@ RULES = rules(SOURCE, (
     ("axis in a list", "BatchNormalization", _axis),
     ("scale and center as numbers", "BatchNormalization", _bool_scale),
     ("renorm off", "BatchNormalization", _renorm),
+    ("synchronized on one device", "BatchNormalization", _synchronized),
+    ("mean and variance of one shape", "Normalization", _pair),
     ("fused", "BatchNormalization", dropped("fused")),
     ("virtual_batch_size", "BatchNormalization", dropped("virtual_batch_size", None)),
     ("adjustment", "BatchNormalization", dropped("adjustment", None)),
@@ -123,6 +159,8 @@ RULES = rules(SOURCE, (
     ("trainable of a dropout", "SpatialDropout1D SpatialDropout2D SpatialDropout3D", dropped("trainable")),
     ("trainable of a preprocessing layer", "Discretization HashedCrossing", dropped("trainable")),
     ("shapes of a MultiHeadAttention", "MultiHeadAttention", _forgotten("query_shape", "key_shape", "value_shape")),
+    # Every projection has it there too, but the sum of them is another one.
+    ("activity_regularizer of a MultiHeadAttention", "MultiHeadAttention", _silent_regularizer),
     ("softmax_robust_masking", "Softmax MultiHeadAttention", dropped("softmax_robust_masking")),
     ("robust_masking", "Softmax", dropped("robust_masking")),
     ("causal", "Attention AdditiveAttention", _causal),

@@ -38,7 +38,15 @@ ADDED: dict[str, tuple[Any, ...]] = {
     "antialias": (False,),
     "pad_to_aspect_ratio": (False,),
     "weight_shape": (None,),
+    "native_serialization_platforms": (None,),
+    "oov_method": ("floormod",),
+    "salt": (None,),
+    "value_range": ([0, 255],),
 }
+
+# What the layers of 3.2 to 3.14 did without being told, by the class that says so since.
+_USUAL = {"weight_quantizer": (None,), "activation_quantizer": (None, "AbsMaxQuantizer")}
+_ABSMAX = {"value_range": [-127, 127], "epsilon": 1e-07, "output_dtype": "int8"}
 
 
 def installed() -> tuple[int, ...]:
@@ -105,12 +113,38 @@ def _accepted(name: str) -> frozenset[str] | None:
     return frozenset(found)
 
 
+def _says_nothing(key: str, inner: Config) -> bool:
+    value = inner[key]
+    if key == "lora_alpha" and value == inner.get("lora_rank"):
+        return True  # alpha / rank is the factor
+    if key == "quantization_config" and isinstance(value, dict):
+        return _is_usual(value)
+    return key in ADDED and value in ADDED[key]
+
+
+def _is_usual(value: Config) -> bool:
+    """Whether a quantization is how every layer was quantized before there was a choice."""
+    inner = value.get("config")
+    if not isinstance(inner, dict) or value.get("class_name") not in (
+        "Int8QuantizationConfig",
+        "Float8QuantizationConfig",
+    ):
+        return False
+    for key, quantizer in inner.items():
+        known_as = quantizer.get("class_name") if isinstance(quantizer, dict) else quantizer
+        if key not in _USUAL or known_as not in _USUAL[key]:
+            return False
+        if isinstance(quantizer, dict) and {**_ABSMAX, **(quantizer.get("config") or {})} != _ABSMAX:
+            return False
+    return True
+
+
 def known(name: str, inner: Config, context: Context) -> Config:
     """Arguments without those that this Keras does not know and that say nothing."""
     accepted = _accepted(name)
     if accepted is None:
         return inner
-    extra = [key for key in inner if key not in accepted and key in ADDED and inner[key] in ADDED[key]]
+    extra = [key for key in inner if key not in accepted and _says_nothing(key, inner)]
     if extra:
         context.applied["arguments of a newer Keras at their default"] += len(extra)
         inner = {key: value for key, value in inner.items() if key not in extra}

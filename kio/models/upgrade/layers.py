@@ -6,6 +6,7 @@ own reading of old grammars, which knows less.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kio.errors import CorruptError, shown
@@ -17,7 +18,32 @@ _FUNCTIONAL = {"module": "keras.src.models.functional", "class_name": "Functiona
 _SEQUENTIAL = {"module": "keras", "class_name": "Sequential", "registered_name": None}
 
 # Layers that Keras no longer has and kio does.
-KIO_LAYERS = frozenset({"LocallyConnected1D", "LocallyConnected2D", "Highway", "MaxoutDense"})
+KIO_LAYERS = frozenset(
+    {
+        "LocallyConnected1D",
+        "LocallyConnected2D",
+        "Highway",
+        "MaxoutDense",
+        "RandomFourierFeatures",
+        "RandomHeight",
+        "RandomWidth",
+        "ParametricSoftplus",
+        "SReLU",
+        "CosineMerge",
+    }
+)
+
+# Interpolations that are the same on every backend of Keras 3.
+_PLAIN = ("bilinear", "nearest")
+# Layers that Keras 3 has, but not with these arguments: kio's of the same name takes them.
+_KIO_WHERE: dict[str, Callable[[Config], bool]] = {
+    "Resizing": lambda c: c.get("interpolation", "bilinear") not in _PLAIN,
+    "UpSampling2D": lambda c: c.get("interpolation", "nearest") not in _PLAIN,
+    "RandomCrop": lambda c: True,
+    "SimpleRNN": lambda c: c.get("activity_regularizer") is not None,
+    "SeparableConv1D": lambda c: c.get("padding") == "causal",
+    "TimeDistributed": lambda c: _normalizes(c),
+}
 
 _ACTIVATIONS = ("activation", "recurrent_activation")
 
@@ -72,7 +98,8 @@ class Layers:
             if key in inner and legacy:
                 inner[key] = graph.places(inner[key], number, single)
         inner.setdefault("name", None)
-        return self.finish(node, _FUNCTIONAL, inner)
+        modes = legacy and any(_has_mode(each) for each in made)
+        return self.finish(node, objects.kio_class("Functional", self.context) if modes else _FUNCTIONAL, inner)
 
     def is_model(self, node: Config) -> bool:
         """Whether a member of a functional model is itself a model that Keras made a call for."""
@@ -170,7 +197,7 @@ class Layers:
         self.rules(name, inner)
         self.arguments(name, inner)
         inner = keras3.known(name, inner, self.context)
-        if name in KIO_LAYERS or (name == "TimeDistributed" and not self.context.era.modern and _normalizes(inner)):
+        if name in KIO_LAYERS or (not self.context.era.modern and _KIO_WHERE.get(name, _never)(inner)):
             return self.finish(node, objects.kio_class(name, self.context), inner)
         return self.finish(node, {"module": "keras.layers", "class_name": name, "registered_name": None}, inner)
 
@@ -208,6 +235,8 @@ class Layers:
                 inner[key] = self.activation(value)
             elif key.endswith("initializer"):
                 inner[key] = objects.initializer(value, context)
+            elif key.endswith("_constraint"):
+                inner[key] = objects.constraint(value, context)
             elif key == "dtype":
                 inner[key] = objects.dtype(value, context)
             elif name == "Lambda" and key == "function":
@@ -230,7 +259,7 @@ class Layers:
 
     def activation(self, value: Any) -> Any:
         """An activation: a name, a function, or a layer."""
-        if isinstance(value, dict) and builtin_class(value.get("class_name"), None) is not None:
+        if isinstance(value, dict) and value.get("class_name") != "function" and "config" in value:
             return self.layer(value)
         return objects.activation(value, self.context)
 
@@ -265,6 +294,15 @@ class Layers:
             keep += ("build_config",)
         made.update({key: node[key] for key in keep if key in node})
         return made
+
+
+def _has_mode(layer: Config) -> bool:
+    """Whether a layer is called for training or inference whatever the model is."""
+    return any(call.get("kwargs", {}).get("training") is not None for call in layer.get("inbound_nodes", ()))
+
+
+def _never(config: Config) -> bool:
+    return False
 
 
 def _normalizes(value: Any) -> bool:

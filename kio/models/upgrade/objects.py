@@ -22,6 +22,12 @@ _INITIALIZERS = {"zero": "zeros", "one": "ones", "normal": "random_normal", "uni
 # as they were.  hard_sigmoid: clip(0.2 x + 0.5, 0, 1) became relu6(x + 3) / 6.
 CHANGED_ACTIVATIONS = frozenset({"hard_sigmoid"})
 
+# TensorFlow's own functions as activations, by the names that Python has for them.
+_TENSORFLOW_ACTIVATIONS = {"log_softmax_v2": "log_softmax", "softmax_v2": "softmax", "identity": "linear"}
+
+# Constraints that only kio has.
+_KIO_CONSTRAINTS = frozenset({"RadialConstraint", "radial_constraint"})
+
 _ARRAYS = frozenset({"__numpy__", "__tensor__"})
 
 _POLICIES = frozenset({"Policy", "PolicyV1", "DTypePolicy", "FloatDTypePolicy"})
@@ -60,6 +66,8 @@ def activation(value: Any, context: Context) -> Any:
     if not isinstance(name, str):
         return value
     bare = name.rpartition(">")[2]
+    if bare in _TENSORFLOW_ACTIVATIONS and not context.is_custom(name):
+        return _TENSORFLOW_ACTIVATIONS[bare]
     if bare in CHANGED_ACTIVATIONS and not context.era.modern and not context.is_custom(name):
         context.applied[f"{bare} as it was"] += 1
         return kio_function(bare, context)
@@ -128,6 +136,14 @@ def relocated(value: Config, context: Context) -> Config:
             value.pop("registered_name", None)
     value.pop("shared_object_id", None)
     return value
+
+
+def constraint(value: Any, context: Context) -> Any:
+    """A constraint; kio has the one that Keras 3 dropped."""
+    name = value.get("class_name") if isinstance(value, dict) else value
+    if name not in _KIO_CONSTRAINTS or context.is_custom(str(name)):
+        return plain(value, context)
+    return {**kio_class("RadialConstraint", context), "config": {}}
 
 
 def dtype(value: Any, context: Context) -> Any:

@@ -11,16 +11,17 @@ Spec: ``tf_op_layer.py`` of tf.keras 2.4 to 2.15; the API of TensorFlow 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from kio.errors import shown
 from kio.models.upgrade.graph import Calls
-from kio.models.upgrade.rule import Config, Context, refuse
+from kio.models.upgrade.rule import Config, Context, UpgradeError, refuse
 
 LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
 
-_NUMPY, _NN, _MATH, _CORE, _IMAGE = (f"keras.src.ops.{room}" for room in ("numpy", "nn", "math", "core", "image"))
+_ROOMS = ("numpy", "nn", "math", "core", "image", "linalg")
+_NUMPY, _NN, _MATH, _CORE, _IMAGE, _LINALG = (f"keras.src.ops.{room}" for room in _ROOMS)
 
 Op = tuple[str, str, Config, list[Any], Config]  # module, class, arguments of the class, of the call
 Make = Callable[["_Arguments"], Op]
@@ -215,8 +216,10 @@ def _normalize(a: _Arguments) -> Op:
 def _resize(a: _Arguments) -> Op:
     a.must(False, "preserve_aspect_ratio")
     method = str(a.constant("method", default="bilinear"))
-    if method not in ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"):
-        raise refuse(f"method of {a.function}", "one that Keras has", method)
+    if method not in ("bilinear", "nearest"):
+        raise refuse(f"method of {a.function}", "one that all backends have alike", method)
+    if method == "bilinear" and a.take("antialias"):
+        raise refuse(f"antialias of {a.function}", "False", True)
     made = {"size": a.constant("size"), "interpolation": method, "data_format": "channels_last"}
     return _IMAGE, "Resize", made | {"antialias": bool(a.constant("antialias", default=False))}, [a.first()], {}
 
@@ -227,7 +230,7 @@ def _split(a: _Arguments) -> Op:
     if isinstance(parts, list):
         # Keras, as NumPy, wants the places between the parts.
         ends = [sum(parts[: i + 1]) for i in range(len(parts) - 1)]
-        if any(part < 0 for part in parts):
+        if _holds_tensor(parts) or any(part < 0 for part in parts):
             raise refuse(f"num_or_size_splits of {a.function}", "sizes", parts)
         parts = ends
     return _NUMPY, "Split", {"indices_or_sections": parts, "axis": axis}, [a.first()], {}
@@ -242,7 +245,9 @@ def _getitem(a: _Arguments) -> Op:
     if axis is not None:
         # Not every backend has steps backwards.
         return _NUMPY, "Flip", {"axis": axis}, [a.first()], {}
-    return _NUMPY, "GetItem", {}, [a.first(), _slices(key)], {}
+    found = _slices(key)
+    # Keras takes a tuple of slices; one alone stands for the first axis.
+    return _NUMPY, "GetItem", {}, [a.first(), [found] if isinstance(found, dict) else found], {}
 
 
 def _reversed_axis(key: Any) -> int | None:
@@ -271,11 +276,20 @@ def _slices(key: Any) -> Any:
 
 def _einsum(a: _Arguments) -> Op:
     inputs = a.take("inputs", default=[])
-    return _NUMPY, "Einsum", {"subscripts": a.first()}, inputs if isinstance(inputs, list) else [inputs], {}
+    inputs = inputs if isinstance(inputs, list) else [inputs]
+    if not inputs:
+        # The operands stood behind a star, and tf.keras stored only what has a name.
+        raise refuse(f"operands of {a.function}", "tensors", "none: TensorFlow's Keras did not save them")
+    return _NUMPY, "Einsum", {"subscripts": a.first()}, inputs, {}
 
 
 def _where(a: _Arguments) -> Op:
     return _NUMPY, "Where", {}, [a.first(), a.operand("x"), a.operand("y")], {}
+
+
+def _solve(a: _Arguments) -> Op:
+    a.must(False, "adjoint")
+    return _LINALG, "Solve", {}, [a.first(), a.operand("rhs")], {}
 
 
 def _cumsum(a: _Arguments) -> Op:
@@ -295,7 +309,7 @@ FUNCTIONS: dict[str, Make] = {
         ("math.subtract __operators__.sub subtract", "Subtract"),
         ("math.multiply __operators__.mul multiply", "Multiply"),
         ("math.divide math.truediv __operators__.truediv divide truediv", "Divide"),
-        ("math.floordiv __operators__.floordiv", "FloorDivide"),
+        ("math.floordiv __operators__.floordiv floor_div", "FloorDivide"),
         ("math.floormod math.mod __operators__.mod", "Mod"),
         ("math.pow __operators__.pow pow", "Power"),
         ("math.maximum maximum", "Maximum"), ("math.minimum minimum", "Minimum"),
@@ -303,7 +317,6 @@ FUNCTIONS: dict[str, Make] = {
         ("math.greater __operators__.gt", "Greater"), ("math.greater_equal __operators__.ge", "GreaterEqual"),
         ("math.less __operators__.lt", "Less"), ("math.less_equal __operators__.le", "LessEqual"),
         ("math.logical_and __operators__.and", "LogicalAnd"), ("math.logical_or __operators__.or", "LogicalOr"),
-        ("math.atan2", "Arctan2"),
     ) for name in names.split()},
     **{name: _unary(cls) for names, cls in (
         ("math.abs __operators__.abs abs", "Absolute"), ("math.exp exp", "Exp"), ("math.log log", "Log"),
@@ -312,7 +325,11 @@ FUNCTIONS: dict[str, Make] = {
         ("math.tanh nn.tanh tanh", "Tanh"), ("math.floor floor", "Floor"), ("math.ceil", "Ceil"),
         ("math.reciprocal", "Reciprocal"), ("math.log1p", "Log1p"), ("math.expm1", "Expm1"),
         ("math.logical_not __operators__.invert", "LogicalNot"), ("math.cosh", "Cosh"), ("math.sinh", "Sinh"),
-        ("math.atan", "Arctan"), ("math.rint math.round round", "Round"),
+        ("math.atan", "Arctan"), ("math.rint math.round round", "Round"), ("math.asin", "Arcsin"),
+        ("math.acos", "Arccos"),
+        ("math.asinh", "Arcsinh"), ("math.acosh", "Arccosh"), ("math.atanh", "Arctanh"), ("math.is_nan", "Isnan"),
+        ("math.is_inf", "Isinf"), ("math.is_finite", "Isfinite"), ("math.real", "Real"), ("math.imag", "Imag"),
+        ("math.conj", "Conjugate"),
     ) for name in names.split()},
     **{name: _unary(cls, _NN) for name, cls in (
         ("nn.relu", "Relu"), ("nn.relu6", "Relu6"), ("nn.elu", "Elu"), ("nn.selu", "Selu"),
@@ -327,6 +344,11 @@ FUNCTIONS: dict[str, Make] = {
     "math.reduce_logsumexp": _reduced("Logsumexp", _MATH),
     "math.rsqrt": _unary("Rsqrt", _MATH),
     "math.erf": _unary("Erf", _MATH),
+    "math.erfinv": _unary("Erfinv", _MATH),
+    "math.log_sigmoid": _unary("LogSigmoid", _NN),
+    "linalg.det": _unary("Det", _LINALG),
+    "linalg.cholesky": _unary("Cholesky", _LINALG),
+    "linalg.solve": _solve,
     "stop_gradient": _unary("StopGradient", _CORE),
     "nn.silu": _silu,
     "nn.swish": _silu,
@@ -411,8 +433,14 @@ def upgrade(node: Config, calls: Calls, context: Context) -> Config:
             function, first, others = _from_graph(config, first)
         else:
             function = str(config.get("function"))
-        module, cls, inner, args, kwargs = _operation(function, first, others)
-        one = {"module": module, "class_name": cls, "config": {**inner, "name": node["name"]}, "registered_name": cls}
+        module, cls, inner, args, kwargs = _operation(function, first, others, context)
+        registered = f"kio>{cls}" if module == "kio.layers" else cls
+        one = {
+            "module": module,
+            "class_name": cls,
+            "config": {**inner, "name": node["name"]},
+            "registered_name": registered,
+        }
         if made is not None and made != one:
             raise refuse(f"calls of {node['name']}", "one operation", f"{made['class_name']} and {cls}")
         made = one
@@ -423,17 +451,68 @@ def upgrade(node: Config, calls: Calls, context: Context) -> Config:
     return {**made, "name": node["name"], "inbound_nodes": todays}
 
 
-def _operation(function: str, first: Any, others: Config) -> Op:
-    make = FUNCTIONS.get(function) or FUNCTIONS.get(function.removeprefix("compat.v1."))
-    if make is None:
-        raise refuse(
-            "function of a TensorFlow layer", "one that Keras 3 has as an operation", function,
-            "build the model in code and use kio.load_weights",
-        )  # fmt: skip
-    arguments = _Arguments(function, first, others)
-    made = make(arguments)
-    arguments.end()
-    return made
+def _operation(function: str, first: Any, others: Config, context: Context) -> Op:
+    """The operation of Keras with the meaning of a call, or kio's own where Keras has none.
+
+    Raises:
+        UpgradeError: if neither has it; the first of two reasons.
+    """
+    bare = function if function in FUNCTIONS else function.removeprefix("compat.v1.")
+    problem: Exception | None = None
+    if bare in FUNCTIONS and not _computed(bare, first, others):
+        arguments = _Arguments(function, first, dict(others))
+        try:
+            made = FUNCTIONS[bare](arguments)
+            arguments.end()
+            return made
+        except UpgradeError as error:
+            problem = error
+    if function in _own():
+        _own_arguments(function, first, others)
+        context.kio_objects.add("TFFunction")
+        kwargs = {key: value for key, value in others.items() if value is not None}
+        return "kio.layers", "TFFunction", {"function": function}, [first], kwargs
+    raise problem or refuse(
+        "function of a TensorFlow layer", "one that Keras 3 or kio has", function,
+        "build the model in code and use kio.load_weights",
+    )  # fmt: skip
+
+
+def _own() -> Collection[str]:
+    import kio.layers  # noqa: F401  (fills the table)
+    from kio.layers.tf_function import FUNCTIONS as table
+
+    return table
+
+
+# Functions whose shapes may be computed by other layers, which Keras's operations cannot be told.
+_SHAPES = {"reshape": "shape", "tile": "multiples", "__operators__.getitem": "slice_spec"}
+
+
+def _computed(function: str, first: Any, others: Config) -> bool:
+    if function in ("concat", "stack"):
+        return isinstance(first, list) and not all(map(_holds_tensor, first))
+    if function == "__operators__.getitem":
+        return _holds_tensor(others.get("slice_spec"))
+    return function in _SHAPES and _holds_tensor(others.get(_SHAPES[function]))
+
+
+def _own_arguments(function: str, first: Any, others: Config) -> None:
+    """Refuse what kio's functions would have to raise only when they are called."""
+    import inspect
+
+    from kio.layers import tf_function as table
+
+    parameters = inspect.signature(table.FUNCTIONS[function]).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    free = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for key, value in [*zip(names[:1], [first], strict=False), *others.items()]:
+        if value is None or key in table.IDLE:
+            continue
+        if key not in names and not free:
+            raise refuse(f"{key} of {function}", "no such argument", value)
+        if key in table.SIZES and function not in table.COMPUTED and _holds_tensor(value):
+            raise refuse(f"{key} of {function}", "a constant", "a tensor")
 
 
 def _from_graph(config: Config, first: Any) -> tuple[str, Any, Config]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import inspect
 from typing import Any, cast
 
+import keras
+
 from kio.models.allowlist import builtin_class, builtin_function
 from kio.models.upgrade import objects
 from kio.models.upgrade.rule import Config, Context, refuse
@@ -42,7 +44,8 @@ _FULL = {
     "cosine_proximity": "cosine_similarity",
 }
 # Strings that compile() itself understands, from the shape of the output.
-_BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
+_BY_SHAPE = frozenset({"accuracy", "acc"})
+_GONE_METRICS = frozenset({"MeanRelativeError", "MeanTensor", "SumOverBatchSize"})
 
 _REDUCTIONS = {"auto": "sum_over_batch_size"}
 
@@ -110,7 +113,9 @@ def loss(value: Any, context: Context) -> Any:
 def metric(value: Any, context: Context) -> Any:
     """A metric by name or as an object."""
     if isinstance(value, str):
-        return value if value in _BY_SHAPE else _named(value, "metrics", context)
+        return value if value in _BY_SHAPE else _metric_named(value, context)
+    if value.get("class_name") in _GONE_METRICS and not context.is_custom(value["class_name"]):
+        raise refuse("metric", "one that Keras 3 has", value["class_name"])
     if value.get("class_name") in ("MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"):
         inner = dict(value["config"])
         function = inner.pop("fn", None)
@@ -154,6 +159,30 @@ def _named(name: str, room: str, context: Context) -> Any:
     return today if known is not None or today in _SHORT else objects.function(name)
 
 
+def _metric_named(name: str, context: Context) -> Any:
+    """A metric by name; a loss that is no metric of Keras 3 is averaged, as Keras 2 did."""
+    found = _named(name, "metrics", context)
+    if isinstance(found, dict) and context.is_custom(name):
+        return found
+    today = _NAMES.get(name, name)
+    try:
+        keras.metrics.get(today)
+        return today
+    except ValueError:
+        pass
+    if str(name).lower() in ("crossentropy", "ce"):
+        raise refuse("metric", "the name of one crossentropy", name, "compile the model in code")
+    if builtin_function(today, "keras.losses") is None:
+        return found
+    context.applied["loss as a metric"] += 1
+    return {
+        "module": "keras.metrics",
+        "class_name": "MeanMetricWrapper",
+        "config": {"name": name, "fn": objects.function(today, "keras.losses")},
+        "registered_name": None,
+    }
+
+
 _SHORT = frozenset({"mse", "mae", "mape", "msle", "bce", "kld", "MSE", "MAE", "MAPE", "MSLE", "BCE", "KLD"})
 
 
@@ -186,7 +215,8 @@ def _function(value: Config, room: str, context: Context) -> Any:
     name = str(value.get("config"))
     if context.is_custom(name):
         return objects.function(name)
-    return _named(name.rpartition(">")[2], room, context)
+    name = name.rpartition(">")[2]
+    return _metric_named(name, context) if room == "metrics" else _named(name, room, context)
 
 
 def _accepted(cls: type, inner: Config) -> Config:

@@ -1,0 +1,151 @@
+"""Layers and constraints of tf.keras that Keras 3 dropped or bounded, one by one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import constraints, initializers, ops, regularizers
+
+
+def _functional() -> type:
+    base: Any = type(keras.Model(*[keras.Input((1,))] * 2))
+
+    class Functional(base):  # type: ignore[misc]
+        """A functional model whose calls keep the ``training`` that they were made with.
+
+        ``layer(x, training=False)`` in the graph of a model meant that in Keras 2 whatever the
+        model itself was called with: frozen statistics while fine-tuning, dropout that never
+        stops.  Keras 3 hands the model's own mode to every layer.
+        """
+
+        def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
+            # Layers without a mode of their own still find the model's in the call's context.
+            return super().call(inputs, mask=mask, **kwargs)
+
+    return Functional
+
+
+Functional: Any = keras.saving.register_keras_serializable("kio", "Functional")(_functional())
+
+
+@keras.saving.register_keras_serializable("kio", "SimpleRNN")
+class SimpleRNN(keras.layers.SimpleRNN):  # type: ignore[misc]
+    """With the activity regularizer that Keras 3's takes and forgets."""
+
+    def __init__(self, units: int, activity_regularizer: Any = None, **options: Any) -> None:
+        super().__init__(units, **options)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+
+
+@keras.saving.register_keras_serializable("kio", "SeparableConv1D")
+class SeparableConv1D(keras.layers.SeparableConv1D):  # type: ignore[misc]
+    """With ``padding="causal"``, which Keras 3's does not take."""
+
+    def __init__(self, filters: int, kernel_size: Any, padding: str = "causal", **options: Any) -> None:
+        if padding != "causal":
+            raise ValueError(f"SeparableConv1D of kio: expected padding 'causal', found {padding!r}")
+        super().__init__(filters, kernel_size, padding="valid", **options)
+
+    def _padded(self, x: Any) -> Any:
+        left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+        where = [[0, 0], [left, 0], [0, 0]] if self.data_format == "channels_last" else [[0, 0], [0, 0], [left, 0]]
+        return ops.pad(x, where)
+
+    def call(self, inputs: Any) -> Any:
+        return super().call(self._padded(inputs))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+        axis = 1 if self.data_format == "channels_last" else 2
+        shape = list(input_shape)
+        shape[axis] = None if shape[axis] is None else shape[axis] + left
+        return super().compute_output_shape(tuple(shape))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "padding": "causal"}
+
+
+@keras.saving.register_keras_serializable("kio", "RandomFourierFeatures")
+class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
+    """``cos(x W / scale + b)`` with random W and b: features for a kernel machine.
+
+    Args:
+        output_dim: Number of features.
+        kernel_initializer: ``"gaussian"``, ``"laplacian"`` or an initializer.
+        scale: Width of the kernel; None takes ``sqrt(d / 2)`` for ``"gaussian"``, else 1.
+
+    Weights: kernel and bias, never trained, and the scale, trained if the layer is.
+    """
+
+    def __init__(
+        self,
+        output_dim: int,
+        kernel_initializer: Any = "gaussian",
+        scale: Any = None,
+        trainable: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(trainable=trainable, **options)
+        self.output_dim, self.kernel_initializer, self.scale = output_dim, kernel_initializer, scale
+
+    def build(self, input_shape: Any) -> None:
+        n = input_shape[-1]
+        named = isinstance(self.kernel_initializer, str)
+        known = {"gaussian": initializers.RandomNormal(stddev=1.0), "laplacian": _Laplacian()}
+        start = known.get(self.kernel_initializer.lower()) if named else initializers.get(self.kernel_initializer)
+        if start is None:
+            start = initializers.get(self.kernel_initializer)
+        self.unscaled_kernel = self.add_weight(
+            name="unscaled_kernel", shape=(n, self.output_dim), initializer=start, trainable=False
+        )
+        phase = initializers.RandomUniform(0.0, 2 * math.pi)
+        self.bias = self.add_weight(name="bias", shape=(self.output_dim,), initializer=phase, trainable=False)
+        default = math.sqrt(n / 2.0) if named and self.kernel_initializer.lower() == "gaussian" else 1.0
+        width = initializers.Constant(default if self.scale is None else self.scale)
+        # Keras 2 asked for the constraint of a positive number only.
+        self.kernel_scale = self.add_weight(
+            name="kernel_scale", shape=(1,), initializer=width, trainable=True, constraint="non_neg"
+        )
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        kernel = ops.divide(self.unscaled_kernel, self.kernel_scale)
+        return ops.cos(ops.add(ops.matmul(ops.cast(inputs, "float32"), kernel), self.bias))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[:-1], self.output_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"output_dim": self.output_dim, "kernel_initializer": self.kernel_initializer, "scale": self.scale}
+        return {**super().get_config(), **own}
+
+
+class _Laplacian(initializers.Initializer):  # type: ignore[misc]
+    """Draws from Cauchy's distribution, whose Fourier transform is Laplace's."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        draw = keras.random.uniform(shape, 0.0, 1.0, dtype=dtype)
+        return ops.tan(math.pi * (draw - 0.5))
+
+
+@keras.saving.register_keras_serializable("kio", "RadialConstraint")
+class RadialConstraint(constraints.Constraint):  # type: ignore[misc]
+    """Kernels ``(n, n, in, out)`` of rings with one value each.
+
+    tf.keras took the values from the diagonal: the middle from the cell before it, the rings
+    from the cells behind, so that an odd kernel's middle is the value one place off.
+    """
+
+    def __call__(self, w: Any) -> Any:
+        n = w.shape[0]
+        if len(w.shape) != 4 or w.shape[1] != n:
+            raise ValueError(f"RadialConstraint: expected a square kernel of four dimensions, found {tuple(w.shape)}")
+        start, rings = n // 2, (n + 1) // 2
+
+        def source(ring: int) -> int:
+            return int(start - 1 if ring == 0 else start + ring - (n % 2))
+
+        places = [[source(rings - 1 - min(r, c, n - 1 - r, n - 1 - c)) for c in range(n)] for r in range(n)]
+        return ops.stack([ops.stack([w[i, i] for i in row]) for row in places])

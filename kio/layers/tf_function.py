@@ -1,0 +1,252 @@
+"""TensorFlow functions that no operation of Keras 3 stands for, as one layer.
+
+A functional model of tf.keras holds calls like ``tf.math.squared_difference`` in the place
+of layers.  ``TFFunction`` is such a call: its name must be in ``FUNCTIONS``, whose rows are
+written in ``keras.ops`` with the arguments that TensorFlow has, so that they run on every
+backend.  Nothing is looked up by name anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from keras.src import backend
+
+Function = Callable[..., Any]
+FUNCTIONS: dict[str, Function] = {}
+
+# Arguments that only TensorFlow's graphs have a use for.
+IDLE = frozenset(
+    {"name", "use_cudnn_on_gpu", "validate_indices", "partition_strategy", "out_type", "output_type", "message"}
+)
+
+
+def named(*names: str) -> Callable[[Function], Function]:
+    """Put a function into the table under the names that TensorFlow has for it."""
+
+    def add(function: Function) -> Function:
+        FUNCTIONS.update(dict.fromkeys(names, function))
+        return function
+
+    return add
+
+
+def tensor(value: Any, like: Any = None) -> Any:
+    """A constant of a stored call as a tensor; of the dtype of ``like``, as TensorFlow makes it."""
+    if isinstance(value, (list, tuple)) and any(is_tensor(each) for each in value):
+        return ops.stack([tensor(each, like) for each in value])
+    if isinstance(value, (list, tuple, int, float, bool, np.ndarray)):
+        array = np.asarray(value)
+        if like is not None and array.dtype != bool:
+            return ops.cast(ops.convert_to_tensor(array), keras.backend.standardize_dtype(like.dtype))
+        array = array.astype({"f": "float32", "i": "int32"}.get(array.dtype.kind, array.dtype))
+        return ops.convert_to_tensor(array)
+    return value
+
+
+def is_tensor(value: Any) -> bool:
+    return isinstance(value, keras.KerasTensor) or ops.is_tensor(value)
+
+
+@keras.saving.register_keras_serializable("kio", "TFFunction")
+class TFFunction(keras.Operation):  # type: ignore[misc]
+    """A call of a TensorFlow function.
+
+    Args:
+        function: Its name without ``tf.``; one of ``FUNCTIONS``.
+
+    Raises:
+        ValueError: for any other name.
+    """
+
+    def __init__(self, function: str, name: str | None = None) -> None:
+        super().__init__(name=name)
+        if function not in FUNCTIONS:
+            raise ValueError(f"TFFunction: expected a function that kio has, found {str(function)[:80]!r}")
+        self.function = function
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        given = {key: value for key, value in kwargs.items() if key not in IDLE and value is not None}
+        return FUNCTIONS[self.function](*args, **given)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        known = _static(self.function, args, kwargs)
+        return backend.compute_output_spec(self.call, *args, **kwargs) if known is None else known
+
+    def get_config(self) -> dict[str, Any]:
+        return {"function": self.function, "name": self.name}
+
+
+def _static(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The outputs of functions whose shape hangs on values, which a symbolic call must not look at; else None.
+
+    Keras's numpy backend finds shapes by running the function on memory that holds anything.
+    """
+    spec = _SPECS.get(function)
+    return None if spec is None else spec(*args, **{k: v for k, v in kwargs.items() if k not in IDLE})
+
+
+def _listed(shape: Any) -> list[Any]:
+    """A shape as numbers, None for those that are computed."""
+    if isinstance(shape, (list, tuple)):
+        return [None if is_tensor(n) or n == -1 else int(n) for n in shape]
+    # A whole shape in one tensor: only how many dimensions it has is known.
+    return [None] * int(shape.shape[0])
+
+
+def _dtype(value: Any) -> str:
+    if is_tensor(value):
+        return str(keras.backend.standardize_dtype(value.dtype))
+    return str(tensor(value).dtype) if not isinstance(value, int) or isinstance(value, bool) else "int32"
+
+
+def _shape(value: Any) -> tuple[Any, ...]:
+    return tuple(value.shape) if is_tensor(value) else np.shape(value)
+
+
+def _reshape(x: Any, shape: Any) -> Any:
+    found = _listed(shape)
+    if not is_tensor(shape) and found.count(None) == 1 and None not in _shape(x):
+        found[found.index(None)] = int(np.prod(_shape(x))) // max(1, int(np.prod([n for n in found if n is not None])))
+    return keras.KerasTensor(tuple(found), _dtype(x))
+
+
+def _tile(x: Any, multiples: Any) -> Any:
+    pairs = zip(_shape(x), _listed(multiples), strict=True)
+    return keras.KerasTensor(tuple(None if a is None or b is None else a * b for a, b in pairs), _dtype(x))
+
+
+def _getitem(x: Any, slice_spec: Any) -> Any:
+    keys = list(slice_spec) if isinstance(slice_spec, (list, tuple)) else [slice_spec]
+    left = list(_shape(x))
+    made: list[int | None] = []
+    ellipsis = next((i for i, k in enumerate(keys) if k is Ellipsis), None)
+    if ellipsis is not None:
+        taken = sum(k is not None for k in keys) - 1
+        keys[ellipsis : ellipsis + 1] = [slice(None)] * (len(left) - taken)
+    for key in keys:
+        if key is None:
+            made.append(1)
+            continue
+        n = left.pop(0)
+        if isinstance(key, dict):
+            key = slice(*(key[k] for k in ("start", "stop", "step")))
+        if isinstance(key, slice):
+            known = n is not None and not any(map(is_tensor, (key.start, key.stop, key.step)))
+            made.append(len(range(*key.indices(n))) if known else None)
+        elif is_tensor(key) and len(key.shape):
+            raise ValueError("tf.__operators__.getitem: expected numbers and slices, found a tensor of several")
+    return keras.KerasTensor((*made, *left), _dtype(x))
+
+
+def _taken(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0) -> Any:
+    axis = (batch_dims if axis is None else axis) % max(1, len(_shape(params)))
+    shape = _shape(params)
+    return keras.KerasTensor((*shape[:axis], *_shape(indices)[batch_dims:], *shape[axis + 1 :]), _dtype(params))
+
+
+def _taken_nd(params: Any, indices: Any, batch_dims: int = 0) -> Any:
+    places = _shape(indices)
+    return keras.KerasTensor((*places[:-1], *_shape(params)[places[-1] :]), _dtype(params))
+
+
+def _hot(indices: Any, depth: int, on_value: Any = 1, off_value: Any = 0, axis: int = -1, dtype: Any = None) -> Any:
+    shape = list(_shape(indices))
+    shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, int(depth))
+    return keras.KerasTensor(tuple(shape), str(dtype or "float32"))
+
+
+_SPECS: dict[str, Callable[..., Any]] = {
+    "reshape": _reshape,
+    "broadcast_to": lambda x, shape: keras.KerasTensor(tuple(_listed(shape)), _dtype(x)),
+    "tile": _tile,
+    "fill": lambda dims, value: keras.KerasTensor(tuple(_listed(dims)), _dtype(value)),
+    "zeros": lambda shape, dtype="float32": keras.KerasTensor(tuple(_listed(shape)), str(dtype)),
+    "ones": lambda shape, dtype="float32": keras.KerasTensor(tuple(_listed(shape)), str(dtype)),
+    "__operators__.getitem": _getitem,
+    "gather": _taken,
+    "compat.v1.gather": _taken,
+    "gather_nd": _taken_nd,
+    "compat.v1.gather_nd": _taken_nd,
+    "nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
+    "compat.v1.nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
+    "one_hot": _hot,
+}
+
+# Arguments that are numbers, not tensors; of the functions beside them, tensors too.
+SIZES = frozenset(
+    [
+        "axis",
+        "axes",
+        "k",
+        "maxlen",
+        "size",
+        "sizes",
+        "strides",
+        "stride",
+        "ksize",
+        "num_segments",
+        "depth",
+        "begin",
+        "end",
+        "block_size",
+        "block_shape",
+        "paddings",
+        "crops",
+        "keepdims",
+        "keep_dims",
+        "multiples",
+        "shape",
+        "dims",
+        "slice_spec",
+        "num_or_size_splits",
+        "perm",
+        "start",
+        "limit",
+        "delta",
+        "minlength",
+        "offset_height",
+        "offset_width",
+        "target_height",
+        "target_width",
+        "window_shape",
+        "dilations",
+        "dilation_rate",
+        "rates",
+        "rate",
+        "batch_dims",
+        "num_lower",
+        "num_upper",
+        "ord",
+        "dtype",
+        "padding",
+        "data_format",
+        "depth_radius",
+        "central_fraction",
+    ]
+)
+COMPUTED = frozenset({"reshape", "broadcast_to", "tile", "fill", "zeros", "ones", "__operators__.getitem"})
+
+
+def sizes(shape: Any) -> list[Any]:
+    """A shape whose numbers may have been computed: plain numbers where they can be had."""
+    if is_tensor(shape):
+        shape = list(_concrete(shape))
+    return [_number(each) for each in shape]
+
+
+def _concrete(value: Any) -> Any:
+    return ops.convert_to_numpy(value) if not isinstance(value, np.ndarray) else value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    try:
+        return int(_concrete(value))
+    except Exception:  # a tensor of a graph: TensorFlow takes it as it is
+        return value

@@ -1,0 +1,112 @@
+# jobs.pxd - what a transfer is made of
+#
+# Item     a run of stored bytes and where it goes
+# Job      what one thread does at a time: DIRECT, WINDOW or CHUNK
+# Jobs     takes what is asked for, and cuts it into jobs in the order of the file
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+
+from kio.raw.codecs cimport MAX_CODECS, Step
+from kio.raw.source cimport Source
+from kio.raw.tensor cimport Extent, Tensor
+
+cdef enum:
+    BLOCK = 4 << 20        # one DIRECT job: large enough to amortise, small enough to share out
+    WIN = 1 << 20          # one window
+    NEAR = 8 << 10         # a gap up to this size is cheaper read than skipped
+
+cdef enum Kind:
+    DIRECT
+    WINDOW
+    CHUNK
+
+cdef struct Origin:        # one file or buffer
+    int fd
+    const uint8_t *memory  # byte 0, or NULL
+
+cdef struct Item:
+    uint64_t offset        # in the origin
+    uint64_t nbytes
+    uint8_t *dst           # NULL: read and check only
+    int32_t origin
+    int32_t tensor         # which of those asked for
+    int32_t chunk          # row of the chunk table, -1 for a plain run
+    uint32_t swap          # element size to reverse, 0 for none
+    const uint32_t *sums   # expected, of the blocks of a run; NULL for none
+    bint summed            # the chunk's is to be compared
+    uint64_t block         # part of a block that is to be summed: where that begins,
+    uint64_t block_nbytes  # and its size; 0 where the item begins at a block
+
+cdef struct Piece:         # part of a window
+    uint64_t at
+    uint64_t nbytes
+    uint8_t *dst
+    uint32_t swap
+    int32_t tensor
+    const uint32_t *sums
+
+cdef struct Chunk:
+    uint32_t sum           # expected, if the item says so
+    Step steps[MAX_CODECS]
+    int nsteps
+    uint32_t itemsize
+    uint32_t rank
+    size_t dims            # in Run.dims: dst shape, dst start, chunk shape, src start, box
+    size_t nbytes          # decoded
+    size_t run_at          # where the chunk is one run of the destination: its byte,
+    size_t run_nbytes      # and length; else 0
+    uint8_t *dst
+
+cdef struct Job:
+    uint64_t offset
+    uint64_t nbytes
+    uint8_t *dst
+    size_t first           # WINDOW: first piece
+    size_t npieces
+    int32_t origin
+    int32_t tensor
+    int32_t chunk
+    uint32_t swap
+    uint32_t crc           # of the bytes as stored
+    Kind kind
+    bint summed            # crc is wanted
+    const uint32_t *sums   # expected, of its blocks
+    bint compared          # CHUNK: with the sum of the chunk
+    uint32_t expected, found     # the sums that differ
+    int outcome
+    uint64_t number
+
+
+cdef class Jobs:
+    cdef list tensors            # for messages
+    cdef list sources            # of each origin: any Source on it
+    cdef dict origin_of          # key -> origin number
+    cdef Origin *origins
+    cdef Item *items
+    cdef Piece *pieces
+    cdef Chunk *chunks
+    cdef Job *jobs
+    cdef uint64_t *dims
+    cdef size_t norigins, cap_origins, nitems, cap_items, npieces, cap_pieces
+    cdef size_t nchunks, cap_chunks, njobs, cap_jobs, ndims, cap_dims
+    cdef size_t scratch          # bytes of one chunk buffer
+    cdef uint64_t total          # bytes to read
+    cdef object verify           # as transfer.read() has it
+    # the window being built
+    cdef bint open
+    cdef Job window
+    # Ask for a tensor, or for a box of it; dst NULL only checks what is stored.
+    cdef int want(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
+    # Jobs for all items; regions are the checked sources to cover whole.
+    cdef list plan(self, regions)
+    cdef int32_t origin(self, Source source) except -1
+    cdef Item *item(self, Source source, uint64_t offset, uint64_t nbytes, uint8_t *dst) except NULL
+    cdef int want_rows(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
+    cdef int want_blocks(self, Tensor tensor, uint64_t at, uint64_t nbytes, uint8_t *dst) except -1
+    cdef int want_chunk(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1
+    cdef Job *job(self, Kind kind, int32_t origin, uint64_t offset, uint64_t nbytes) except NULL
+    cdef int flush(self) except -1
+    cdef int extend(self, int32_t origin, uint64_t offset, uint64_t nbytes, bint summed, uint64_t near) except -1
+    cdef int cover(self, int32_t origin, uint64_t offset, uint64_t end) except -1
+    cdef int emit(self, const Item *it, bint summed) except -1
