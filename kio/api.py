@@ -93,7 +93,8 @@ def load_weights(
         FormatError: if the file is damaged.
         OSError: as the system reports it.
 
-    Memory: 64 MiB beyond the model's own.
+    Memory: 64 MiB beyond the model's own; more where a variable is computed from a stored form of an older Keras
+    (two to three times the largest of these).
     """
     from kio.models import load
 

@@ -54,7 +54,8 @@ def save_weights(
         save_format: A format's name or suffix, whatever the path's own suffix.
         objects_to_skip: Layers (or other saveables) to leave out.
         compression: ``"gzip"``, ``"zstd"``, or ``("gzip", level)``; None stores as it is.
-        compat: Keras version that shall read the file, e.g. ``"3.4"``.
+        compat: Keras version that shall read the file, e.g. ``"3.4"``; of legacy HDF5 also
+            ``"2.15"``, which stands for tf.keras 2.12 to 2.15 and for tf_keras.
         durable: False skips the fsyncs: a power failure may then lose the file, old and new.
         background: Return when the values are safe from further training and the file is
             begun; the ``SaveResult`` says when it is done.  Only one save at a time is under

@@ -205,7 +205,14 @@ def _gathered(cls: str, gates: tuple[int, ...], channels_first: bool, era: Era) 
 
 
 def _by_gate(n: int, change: Callable[[Array], Array]) -> Make:
-    return lambda arrays: np.concatenate([change(gate) for gate in np.split(arrays[0], n, axis=1)], axis=1)
+    def make(arrays: Sequence[Array]) -> Array:
+        # Gate by gate: a whole kernel is in memory twice, not three times.
+        made = np.empty_like(arrays[0], order="C")
+        for gate, place in zip(np.split(arrays[0], n, axis=1), np.split(made, n, axis=1), strict=True):
+            place[...] = change(gate)
+        return made
+
+    return make
 
 
 def _input_kernel(gate: Array) -> Array:

@@ -47,6 +47,8 @@ _SCALARS = {
     "learning_rate": ("learning_rate",),
     "dynamic_scale": ("current_loss_scale", "dynamic_scale"),
     "step_counter": ("good_steps", "step_counter"),
+    # Nadam's product of momenta, to which Keras 3 gives no name of its own.
+    "variable": ("variable",),
 }
 
 
@@ -126,8 +128,9 @@ class _Match:
             by_key.setdefault(origin.leaf.path.replace("/", "_"), []).append(origin)
         turns: dict[tuple[str, str], int] = {}
         for leaf in leaves:
-            if leaf.name in _SCALARS and not leaf.shape:
-                self.scalars.setdefault(leaf.name, []).append(leaf)
+            stem = leaf.name.rstrip("0123456789").removesuffix("_")
+            if stem in _SCALARS and not leaf.shape:
+                self.scalars.setdefault(stem, []).append(leaf)
                 continue
             cut = leaf.name.rfind("_")
             found: tuple[str, str] | None = None

@@ -24,6 +24,9 @@ RELEASES = (
 )  # fmt: skip
 NEWEST = tuple(map(int, RELEASES[-1].split(".")))
 _VERSION = re.compile(r"3\.(\d{1,3})(?:\.(\d{1,3}))?")
+# tf.keras of TensorFlow 2.12 to 2.15, and tf_keras, which came after it: one grammar for all.
+_TF_KERAS = re.compile(r"2\.(1[2-9]|2\d)(?:\.\d{1,3})?")
+TF_KERAS = (2, 15, 0)
 
 # Since when the variables of a quantized layer are what they are now.
 _QUANTIZED = {
@@ -53,13 +56,21 @@ def installed() -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:3])
 
 
-def version_of(compat: str | None) -> tuple[int, ...]:
+def version_of(compat: str | None, *, legacy: bool = False) -> tuple[int, ...]:
     """The version that a user names; the installed one for None.
+
+    Args:
+        compat: As the user says it.
+        legacy: For a format that tf.keras 2 reads, too: ``TF_KERAS`` for its versions.
 
     Raises:
         UnsupportedError: for anything but a Keras 3 version up to the installed one.
     """
     now = installed()
+    if _TF_KERAS.fullmatch(str(compat)):
+        if legacy:
+            return TF_KERAS
+        raise UnsupportedError(f"compat: expected .h5 as the format for tf.keras 2, found another for {compat!r}")
     if compat is None:
         return now
     match = _VERSION.fullmatch(str(compat))
@@ -91,7 +102,7 @@ def backend(version: tuple[int, ...]) -> str:
     """The backend that a file for that version names as its writer's."""
     import keras
 
-    return str(keras.backend.backend())
+    return "tensorflow" if version < (3,) else str(keras.backend.backend())
 
 
 def _text(version: Iterable[int]) -> str:

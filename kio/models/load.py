@@ -35,6 +35,9 @@ Rename = Callable[[str], str] | Mapping[str, str] | None
 
 # Arrays that wait to be handed over while the values that they replace are still alive.
 _BATCH = 48 << 20
+# Bytes read at a time of what is computed from: the variables take as much again, and steps
+# on the way may.
+_COMPUTED = 12 << 20
 
 
 def plan(
@@ -121,7 +124,8 @@ def load_weights(
     Raises:
         MatchError, FormatError, OSError: as ``kio.load_weights``.
 
-    Memory: 64 MiB, and the tensors of objects with code of their own.
+    Memory: 64 MiB; or two to three times the largest variable that is computed (see ``h5_convert``), and
+    the tensors of objects with code of their own.
     """
     began = time.perf_counter()
     if not getattr(model, "built", True):
@@ -292,23 +296,30 @@ class Mover:
 
     def convert(self) -> None:
         """Variables whose value is computed: a few at a time, as they take memory twice."""
-        from kio.models import backends
-
         batch: list[Converted] = []
         held = 0
-        for each in [*self.plan.converted, None]:
-            if batch and (each is None or held > _BATCH // 2):
-                stored = [t for one in batch for t in one.tensors]
-                arrays = iter(transfer.read(stored, threads=self.threads, verify=self.verify))
-                made = []
-                for one in batch:
-                    value = one.make([_typed(next(arrays), t.dtype_name, one.leaf.dtype) for t in one.tensors])
-                    made.append(np.ascontiguousarray(value).reshape(one.leaf.shape))
-                backends.put([one.leaf.handle for one in batch], made)
+        for each in self.plan.converted:
+            nbytes = sum(t.nbytes for t in each.tensors)
+            if batch and held + nbytes > _COMPUTED:
+                self.compute(batch)
                 batch, held = [], 0
-            if each is not None:
-                batch.append(each)
-                held += sum(t.nbytes for t in each.tensors)
+            batch.append(each)
+            held += nbytes
+        if batch:
+            self.compute(batch)
+
+    def compute(self, batch: Sequence[Converted]) -> None:
+        """Read, make and hand over; what was read goes as soon as it was used."""
+        from kio.models import backends
+
+        stored = [t for one in batch for t in one.tensors]
+        arrays = transfer.read(stored, threads=self.threads, verify=self.verify)[::-1]
+        made = []
+        for one in batch:
+            value = one.make([_typed(arrays.pop(), t.dtype_name, one.leaf.dtype) for t in one.tensors])
+            made.append(np.ascontiguousarray(value).reshape(one.leaf.shape))
+            del value
+        backends.put([one.leaf.handle for one in batch], made)
 
 
 def _nothing() -> None:

@@ -61,8 +61,8 @@ def contents(
         whole: With configuration, metadata and assets.
         include_optimizer: Whether to write the optimizer's state.
         objects_to_skip: Layers (or other saveables) to leave out.
-        compat: Keras version that shall read the file, e.g. ``"3.4"``; None for the one
-            that is installed.
+        compat: Keras version that shall read the file, e.g. ``"3.4"``, of legacy HDF5 also
+            ``"2.15"``; None for the one that is installed.
 
     Returns:
         The contents; close them when they are written.
@@ -78,12 +78,12 @@ def contents(
     from kio.models import keras3
 
     _check_built(model, whole)
-    version = eras.version_of(compat)
+    version = eras.version_of(compat, legacy=layout == "h5_layers")
     skipped = list(objects_to_skip or ())
     if not include_optimizer and getattr(model, "optimizer", None) is not None:
         skipped.append(model.optimizer)
     tree = keras3.tree(model, skipped)
-    stored = _stored(tree, version)
+    stored = _stored(tree, eras.installed() if layout == "h5_layers" else version)
     made = Contents(version=version)
     if layout == "h5_layers":
         found = save_h5.fill(made, model, tree, stored, version, whole=whole)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kio.contents import Contents
+from kio.contents import Contents, Value
 from kio.errors import UnsupportedError
 from kio.mapping.h5_names import distinct, groups
 from kio.mapping.h5_stored import TOP
@@ -41,7 +41,7 @@ def fill(
         whole: With the optimizer, all below ``model_weights``.
 
     Returns:
-        Ids of the variables that are in the file.
+        Ids of the variables that are in the file, in one way or the other.
 
     Raises:
         UnsupportedError: for what has no place in such a file.
@@ -60,15 +60,29 @@ def fill(
         made.attributes[prefix + row.path] = {"weight_names": _bytes(row.names)}
         for name, leaf in zip(row.names, row.leaves, strict=True):
             found[f"{prefix}{row.path}/{name}"] = leaf.handle
+    elsewhere: set[int] = set()
     optimizer = getattr(model, "optimizer", None)
     if whole and optimizer is not None and not any(node.skip and node.handle is optimizer for node in tree.nodes):
         state = slots.ordered(optimizer, version)
+        if version < (3,):
+            # It reads all that is there by order, and has the rate in its configuration alone.
+            elsewhere = {id(v) for v in state if v.name == "learning_rate"}
+            state = [v for v in state if id(v) not in elsewhere]
         names = distinct(str(variable.path) for variable in state)
         if names:
             made.attributes[OPTIMIZER] = {"weight_names": _bytes(names)}
         found.update((f"{OPTIMIZER}/{name}", variable) for name, variable in zip(names, state, strict=True))
     made.tensors = dict(zip(found, values(list(found.values())), strict=True))
-    return set(map(id, found.values()))
+    if version < (3,):
+        _count_wide(made)
+    return elsewhere | set(map(id, found.values()))
+
+
+def _count_wide(made: Contents) -> None:
+    """Counters as tf.keras 2 has them: int64 on any backend."""
+    for name, value in made.tensors.items():
+        if value.dtype_name == "int32" and not value.shape:
+            made.tensors[name] = Value("int64", (), value.array().astype("<i8"), lasting=True)
 
 
 def _bytes(names: Any) -> list[bytes]:

@@ -29,7 +29,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from kio.models import eras
+from kio.models import downgrade, eras
 
 # What compile() makes of these depends on the shape of the output; readers leave them alone.
 _BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
@@ -55,6 +55,10 @@ def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
     with keras_option_scope(use_legacy_config=True):
         tree = {"class_name": get_registered_name(type(model)), "config": model.get_config()}
     tree = json.loads(json.dumps(tree, default=get_json_type))
+    if version < (3,):
+        if _has_operations(model):
+            _mend(tree, json.loads(json.dumps(serialize_keras_object(model))), version)
+        return json.dumps(downgrade.model_config(tree))
     if any(_misread(layer, version) for layer in _layers(tree)) or _has_operations(model):
         _mend(tree, json.loads(json.dumps(serialize_keras_object(model))), version)
     if "layers" not in tree["config"] and model.built:
@@ -114,7 +118,8 @@ def metadata(model: Any, version: tuple[int, ...], *, compiled: bool) -> dict[st
     found = {"keras_version": eras.release(version), "backend": eras.backend(version)}
     training = training_config(model) if compiled else None
     if training is not None:
-        found["training_config"] = json.dumps(eras.downgraded(training, version, {}))
+        older = downgrade.training_config(training) if version < (3,) else eras.downgraded(training, version, {})
+        found["training_config"] = json.dumps(older)
     return found
 
 

@@ -95,7 +95,7 @@ def test_several_parts(shim, memory, save):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("save", ["archive.py", "shards.py", "model_folder.py", "weights_compressed.py"])
+@pytest.mark.parametrize("save", ["archive.py", "legacy.py", "shards.py", "model_folder.py", "weights_compressed.py"])
 def test_formats(shim, memory, save):
     matrix(shim, memory, save)
 

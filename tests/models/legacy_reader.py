@@ -64,9 +64,7 @@ def read(path, keras):
         found |= {f"optimizer_{k:03}": array(v) for k, v in enumerate(variables(optimizer))}
     weights = path.with_suffix(".weights.hdf5")
     for by_name in (False, True) if weights.exists() else ():
-        values = [array(v) for v in model.weights]
-        for variable, value in zip(model.weights, values, strict=True):
-            variable.assign(np.zeros(value.shape, np.asarray(value).dtype).astype(str(variable.dtype)))
+        model.set_weights([w * 0 for w in model.get_weights()])
         model.load_weights(weights, by_name=by_name)
         for k, output in enumerate(flat(model(feed))):
             found[f"{'name' if by_name else 'order'}_{k}"] = output

@@ -226,6 +226,15 @@ def test_scalars_of_two_optimizers_in_one_keep_their_places(tmp_path: Path) -> N
     assert all(map(np.array_equal, state(model.optimizer), state(found.optimizer)))
 
 
+def test_nadam_keeps_its_product(tmp_path: Path) -> None:
+    model = kinds.chain(keras.layers.Dense(2), shape=(4,))
+    model.compile(keras.optimizers.Nadam(0.01), keras.losses.MeanSquaredError())
+    train(model, 2)
+    kio.save_model(model, tmp_path / "x.h5")
+    found = kio.load_model(tmp_path / "x.h5")
+    assert all(map(np.array_equal, state(model.optimizer), state(found.optimizer)))
+
+
 def test_an_optimizer_without_slots_yet(tmp_path: Path) -> None:
     model = kinds.chain(keras.layers.Dense(3), shape=(4,))
     model.compile(keras.optimizers.Adam(0.125), "mse")
