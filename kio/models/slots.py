@@ -3,11 +3,14 @@
     up to 3.9.2   iteration, learning_rate, average 0, sum 0, average 1, sum 1, …, slots
     3.10          iteration, learning_rate, average 0, average 1, …, sum 0, sum 1, …, slots
 
-Only optimizers that keep both moving averages (``use_ema``) and accumulated gradients are
-concerned.  All of these have the shapes of the model's variables, so nothing in a file of
+    Nadam up to 3.9.2   iteration, learning_rate, product of momenta, slots
+    Nadam since 3.10    iteration, learning_rate, slots, product of momenta
+
+Only Nadam, and optimizers that keep both moving averages (``use_ema``) and accumulated gradients
+are concerned.  All of the latter have the shapes of the model's variables, so nothing in a file of
 weights tells one order from the other; stock Keras mixes them up in silence.
 
-Spec: ``BaseOptimizer.build`` of Keras 3.9.2 and 3.10.0.
+Spec: ``BaseOptimizer.build`` and ``Nadam.build`` of Keras 3.9.2 and 3.10.0.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ def ordered(optimizer: Any, version: tuple[int, ...] | None) -> list[Any]:
     found = list(optimizer.variables)
     averages = list(getattr(optimizer, "_model_variables_moving_average", None) or ())
     sums = list(getattr(optimizer, "_accumulated_gradients", None) or ())
+    if version is not None:
+        found = _with_product(optimizer, found, version)
     if version is None or len(averages) != len(sums) or len(averages) < 2:
         return found
     block = {id(variable) for variable in (*averages, *sums)}
@@ -36,6 +41,16 @@ def ordered(optimizer: Any, version: tuple[int, ...] | None) -> list[Any]:
         wanted = [each for pair in zip(averages, sums, strict=True) for each in pair]
     found[at[0] : at[-1] + 1] = wanted
     return found
+
+
+def _with_product(optimizer: Any, found: list[Any], version: tuple[int, ...]) -> list[Any]:
+    """The variables with Nadam's product of momenta where that Keras had it."""
+    product, momenta = getattr(optimizer, "_u_product", None), getattr(optimizer, "_momentums", None)
+    others = [variable for variable in found if variable is not product]
+    if product is None or not momenta or len(others) != len(found) - 1:
+        return found
+    at = len(others) if version >= _GROUPED else next(i for i, v in enumerate(others) if v is momenta[0])
+    return [*others[:at], product, *others[at:]]
 
 
 def rekey(tree: Tree, version: tuple[int, ...] | None) -> bool:

@@ -54,7 +54,10 @@ def chosen(writer: str, kind: str, suffix: str) -> bool:
         return suffix in (".h5", ".keras") and bool(FEW.match(kind))
     if BACKEND != "jax":
         return False
-    return bool(LAYOUTS.match(kind)) and suffix != ".only.h5"
+    if writer.startswith("keras-3"):
+        return suffix == ".h5" and (bool(LAYOUTS.match(kind)) or kind in ("operators", "opt_nadam"))
+    suffixes = (".h5", ".keras", ".weights.h5") if writer in ("tf-2.12.1", "tf_keras-2.21") else (".keras",)
+    return bool(LAYOUTS.match(kind)) and suffix in suffixes
 
 
 @cache

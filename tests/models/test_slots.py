@@ -83,3 +83,22 @@ def test_without_a_version_the_plan_says_so(tmp_path):
     model = built()
     kio.save_weights(model, tmp_path / "a.weights.h5")
     assert "order changed in Keras 3.10" in str(kio.plan(model, tmp_path / "a.weights.h5"))
+
+
+@pytest.mark.parametrize("compat", ["3.9", "3.10", None])
+def test_product_of_nadam(compat):
+    """It came before the slots until 3.10, and behind them since."""
+    model, other = (keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]) for _ in range(2))
+    for each in (model, other):
+        each.compile(keras.optimizers.Nadam(), "mse")
+        each.optimizer.build(each.trainable_variables)
+    for i, variable in enumerate(model.optimizer.variables):
+        variable.assign(np.full(variable.shape, i, variable.dtype))
+    data = io.BytesIO()
+    kio.save_model(model, data, compat=compat)
+    with zipfile.ZipFile(data) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        shapes = [file[f"optimizer/vars/{i}"].shape for i in range(7)]
+    assert [i for i, shape in enumerate(shapes) if not shape] == ([0, 1, 2] if compat == "3.9" else [0, 1, 6])
+    kio.load_weights(other, data.getvalue())
+    for mine, theirs in zip(model.optimizer.variables, other.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(*(np.asarray(keras.ops.convert_to_numpy(v)) for v in (mine, theirs)))

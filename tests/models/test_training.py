@@ -279,3 +279,14 @@ def test_names_that_nobody_knows_are_named(tmp_path: Path) -> None:
 
     assert kio.load_model(path, {"mine": mine}).loss is mine
     assert not kio.load_model(path, compile=False).compiled
+
+
+def test_operations_in_the_legacy_files_of_keras_3(tmp_path: Path) -> None:
+    x = keras.Input((4, 3))
+    y = keras.ops.relu(x * 2.0 - 1.0) + keras.ops.mean(x, axis=1, keepdims=True)
+    y = keras.layers.Multiply()([y, x[:, :, ::1]])
+    model = keras.Model(x, keras.layers.Dense(2)(keras.ops.reshape(y, (-1, 12))))
+    model.save(tmp_path / "m.h5")
+    feed = np.random.RandomState(1).normal(size=(2, 4, 3)).astype("float32")
+    made = [np.asarray(keras.ops.convert_to_numpy(m(feed))) for m in (model, kio.load_model(tmp_path / "m.h5"))]
+    np.testing.assert_array_equal(made[0], made[1])

@@ -173,6 +173,11 @@ class Layers:
             return self.functional(node)
         if not isinstance(inner, dict):
             raise CorruptError(f"config of {shown(name)}: expected an object, found {shown(str(inner))}")
+        if self.context.era.modern and "module" not in node and "trainable" not in inner:
+            # Multiply is a layer and an operation, which alone has no variables to train.
+            operation = objects.operation_module(name)
+            if operation is not None:
+                return {**node, "module": operation, "registered_name": name}
         if builtin_class(name, None) is None and name not in KIO_LAYERS and stored_name != "Merge":
             module = objects.module_of(name, node.get("module"))
             # An operation of Keras 3, or a class that nobody knows: the walk behind will say.

@@ -47,6 +47,12 @@ def module_of(name: Any, module: Any) -> Any:
     return None
 
 
+def operation_module(name: str) -> str | None:
+    """Where Keras 3 has an operation; its own legacy HDF5 stores no more than the name."""
+    modules = (f"keras.src.ops.{part}" for part in ("numpy", "nn", "core", "math", "linalg", "image"))
+    return next((module for module in modules if builtin_class(name, module) is not None), None)
+
+
 def function(name: str, module: Any = None) -> Config:
     """A function in today's grammar."""
     return {"module": module, "class_name": "function", "config": name, "registered_name": name}

@@ -26,6 +26,8 @@ def main(folders):
                 kind = path.name.split(".")[0]
                 if kind in TOO_LARGE or (folder.name not in WHOLE and kind not in BETWEEN):
                     continue
+                if folder.name.startswith("keras-3") and path.name.endswith((".keras", ".weights.h5")):
+                    continue  # the corpus next door has them
                 # A date and rights that say nothing.
                 member = zipfile.ZipInfo(path.name)
                 member.external_attr = 0o644 << 16
