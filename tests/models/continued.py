@@ -114,7 +114,9 @@ def outcome(path: Path) -> Outcome:
             model = kio.load_model(path, custom_objects=custom, safe_mode=kind != "lambda_layer")
     with kio.open(path) as checkpoint:
         held = list(checkpoint)
-    with np.load(path.with_name(kind + ".npz")) as stored:
+    with np.load(path.with_name(kind + ".npz")) as stored, warnings.catch_warnings():
+        # Whole numbers of 64 bits as inputs: jax says of each call that it has none.
+        warnings.filterwarnings("ignore", "Explicitly requested dtype int64", UserWarning)
         return compared(model, suffix, stored, [str(w.message) for w in said], held)
 
 
