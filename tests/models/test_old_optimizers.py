@@ -102,9 +102,18 @@ def test_who_gets_them() -> None:
     assert upgraded("Adagrad", "1.2.0", epsilon=1e-8)["module"] == "kio.layers"
     assert upgraded("Adagrad", "2.15.0", **new)["module"] == "keras.optimizers"
     assert upgraded("Nadam", decay=0.1)["config"]["schedule_decay"] == 0.1
+    assert upgraded("Nadam", decay=0.0)["config"]["schedule_decay"] == 0.0
     assert upgraded("Nadam", "2.1.0", lr=0.1)["config"]["schedule_decay"] == 0.004
     assert upgraded("Nadam", "2.15.0", **new)["config"]["schedule_decay"] == 1.0
     assert upgraded("Nadam", "3.1.0")["module"] == "keras.optimizers"
+
+
+def test_sums_of_squares_began_at_nothing_in_keras_of_many_backends() -> None:
+    for version, config in (("1.2.0", {"lr": 0.1}), ("2.3.1", {"learning_rate": 0.1}), ("2.1.6-tf", {"lr": 0.1})):
+        made = upgraded("Adagrad", version, epsilon=1e-7, **config)
+        assert keras.optimizers.deserialize(made).initial_accumulator_value == 0.0, version
+    assert upgraded("Adagrad", initial_accumulator_value=0.5)["config"]["initial_accumulator_value"] == 0.5
+    assert keras.optimizers.deserialize(upgraded("Adagrad")).initial_accumulator_value == 0.1
 
 
 def test_a_fixed_scale_of_the_loss_is_an_argument_of_the_optimizer_inside() -> None:
