@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +46,33 @@ def pytest_report_header() -> str:
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     return CORPUS
+
+
+class Legacy:
+    """The corpus of models of TensorFlow's Keras, which is kept in one archive a writer.
+
+    Args:
+        folder: What is asked for is unpacked into it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __truediv__(self, name: str) -> Path:
+        """A file by ``writer/file``, with all others of its kind beside it."""
+        writer, _, file = name.partition("/")
+        target = self._folder / writer
+        if not (target / file).exists():
+            with zipfile.ZipFile(CORPUS / "legacy" / f"{writer}.zip") as archive:
+                for each in archive.namelist():
+                    if each.split(".")[0] == file.split(".")[0]:
+                        archive.extract(each, target)
+        return target / file
+
+
+@pytest.fixture(scope="session")
+def legacy(tmp_path_factory: pytest.TempPathFactory) -> Legacy:
+    return Legacy(tmp_path_factory.mktemp("legacy"))
 
 
 @pytest.fixture

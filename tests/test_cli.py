@@ -41,8 +41,8 @@ def test_info(capsys):
 
 
 @pytest.mark.keras
-def test_info_of_a_legacy_model_says_what_loading_it_takes(capsys):
-    file = str(CORPUS / "legacy" / "tf-2.15.1" / "activations.h5")
+def test_info_of_a_legacy_model_says_what_loading_it_takes(capsys, legacy):
+    file = str(legacy / "tf-2.15.1/activations.h5")
     code, out, _ = run(capsys, "info", file)
     assert code == 0 and "written by               tf.keras 2.15.0 on tensorflow" in out
     assert "hard_sigmoid as it was (2)" in out and "needs                    kio.layers.hard_sigmoid" in out

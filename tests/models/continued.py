@@ -19,7 +19,10 @@ NOTHING = (
     "the writer did not train",
     "weights of legacy HDF5 are without an optimizer",
     "the writer stored no optimizer",  # tf.keras never does for optimizers.legacy in .keras
+    "Keras 3 cannot trace its look-ups in TensorFlow on jax",
 )
+# Layers of Keras 3 that compute in TensorFlow whatever the backend is: jax calls them, and cannot compile them.
+LOOKUPS = frozenset({"HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"})
 FORMATS = (".only.h5", ".weights.h5", ".h5", ".keras")
 
 
@@ -114,7 +117,9 @@ def outcome(path: Path) -> Outcome:
             model = kio.load_model(path, custom_objects=custom, safe_mode=kind != "lambda_layer")
     with kio.open(path) as checkpoint:
         held = list(checkpoint)
-    with np.load(path.with_name(kind + ".npz")) as stored:
+    with np.load(path.with_name(kind + ".npz")) as stored, warnings.catch_warnings():
+        # Whole numbers of 64 bits as inputs: jax says of each call that it has none.
+        warnings.filterwarnings("ignore", "Explicitly requested dtype int64", UserWarning)
         return compared(model, suffix, stored, [str(w.message) for w in said], held)
 
 
@@ -136,6 +141,8 @@ def compared(model: Any, suffix: str, stored: Any, messages: list[str], held: li
         found.why = NOTHING[2]
     elif not getattr(model, "compiled", False) or trouble:
         found.why = (trouble or ["not compiled"])[0]
+    elif keras.backend.backend() == "jax" and any(type(layer).__name__ in LOOKUPS for layer in model.layers):
+        found.why = NOTHING[3]
     else:
         ts = arrays(stored, "t")
         # Functions of a user's own get targets as they are.

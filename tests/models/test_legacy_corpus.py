@@ -14,6 +14,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
+from tests.conftest import Legacy  # noqa: E402
 from tests.models import continued  # noqa: E402
 
 pytestmark = pytest.mark.keras
@@ -70,27 +71,9 @@ def files() -> list[str]:
     return found
 
 
-@pytest.fixture(scope="session")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("legacy")
-
-
-def at_hand(folder: Path, name: str) -> Path:
-    """A file of the corpus, unpacked with those beside it."""
-    writer, _, file = name.partition("/")
-    target = folder / writer
-    if not (target / file).exists():
-        kind = file.split(".")[0]
-        with zipfile.ZipFile(CORPUS / f"{writer}.zip") as archive:
-            for each in archive.namelist():
-                if each.split(".")[0] == kind:
-                    archive.extract(each, target)
-    return target / file
-
-
 @pytest.mark.parametrize("name", files())
-def test_outputs_and_training_are_the_writers(name: str, unpacked: Path) -> None:
-    path = at_hand(unpacked, name)
+def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None:
+    path = legacy / name
     kind, suffix = continued.split(path)
     if WORDS.match(kind) and BACKEND != "tensorflow":
         pytest.skip(f"{BACKEND} has no tensors of words")

@@ -18,10 +18,10 @@ keras = pytest.importorskip("keras")
 import kio  # noqa: E402
 import kio.layers  # noqa: E402 - what stock Keras needs for some of them
 from kio import cli  # noqa: E402
+from tests.conftest import Legacy  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
-CORPUS = Path(__file__).parents[1] / "corpus" / "legacy"
 FILES = [
     "tf-2.12.1/nested.h5",
     "tf-2.12.1/nested_frozen.keras",
@@ -39,19 +39,6 @@ FILES = [
 NEEDS = {"activations": {"hard_sigmoid"}, "locally_connected": {"LocallyConnected1D", "LocallyConnected2D"}}
 
 
-@pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the corpus, which are kept in one archive a writer."""
-    folder = tmp_path_factory.mktemp("legacy")
-    wanted = {*FILES, "tf-2.15.1/nested.h5", "tf-2.15.1/dense.h5", "tf-2.15.1/locally_connected.h5"}
-    for name in wanted:
-        writer, file = name.split("/")
-        with zipfile.ZipFile(CORPUS / f"{writer}.zip") as archive:
-            for member in (file, f"{Path(file).stem}.npz"):
-                archive.extract(member, folder / writer)
-    return folder
-
-
 def outputs(model: Any, stored: Any) -> list[tuple[Any, Any]]:
     def each(prefix: str) -> list[Any]:
         return [stored[key] for key in sorted(k for k in stored.files if k[0] == prefix and k[1:].isdigit())]
@@ -67,7 +54,7 @@ def state(optimizer: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_stock_keras_loads_what_becomes_of_old_models(name: str, tmp_path: Path, legacy: Path) -> None:
+def test_stock_keras_loads_what_becomes_of_old_models(name: str, tmp_path: Path, legacy: Legacy) -> None:
     source = legacy / name
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # nothing is left behind
@@ -92,8 +79,8 @@ def test_an_optimizer_of_ours_is_said_of_either_format(tmp_path: Path) -> None:
         assert kio.save_model(model, tmp_path / name).needs == ("RMSprop",)
 
 
-def test_weights_get_the_names_of_today(tmp_path: Path, legacy: Path) -> None:
-    source = legacy / "tf-2.15.1" / "nested.h5"
+def test_weights_get_the_names_of_today(tmp_path: Path, legacy: Legacy) -> None:
+    source = legacy / "tf-2.15.1/nested.h5"
     kio.convert(source, tmp_path / "new.weights.h5")
     model = kio.load_model(source)
     before = [keras.ops.convert_to_numpy(w) for w in model.weights]
@@ -104,23 +91,23 @@ def test_weights_get_the_names_of_today(tmp_path: Path, legacy: Path) -> None:
         assert np.array_equal(a, keras.ops.convert_to_numpy(b))
 
 
-def test_floats_become_what_is_asked_for(tmp_path: Path, legacy: Path) -> None:
-    kio.convert(legacy / "tf-2.15.1" / "dense.h5", tmp_path / "new.keras", dtype="float16")
+def test_floats_become_what_is_asked_for(tmp_path: Path, legacy: Legacy) -> None:
+    kio.convert(legacy / "tf-2.15.1/dense.h5", tmp_path / "new.keras", dtype="float16")
     with kio.open(tmp_path / "new.keras") as made:
         assert made["layers/dense/vars/0"].dtype_name == "float16"
 
 
-def test_an_older_keras_3_can_be_asked_for(tmp_path: Path, legacy: Path) -> None:
+def test_an_older_keras_3_can_be_asked_for(tmp_path: Path, legacy: Legacy) -> None:
     if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 5):
         pytest.skip("the installed Keras is hardly newer")
-    kio.convert(legacy / "tf-2.15.1" / "dense.h5", tmp_path / "new.keras", compat="3.3")
+    kio.convert(legacy / "tf-2.15.1/dense.h5", tmp_path / "new.keras", compat="3.3")
     text = zipfile.ZipFile(tmp_path / "new.keras").read("config.json").decode()
     assert "DTypePolicy" not in text
 
 
-def test_names_are_the_models(tmp_path: Path, legacy: Path) -> None:
+def test_names_are_the_models(tmp_path: Path, legacy: Legacy) -> None:
     with pytest.raises(kio.UnsupportedError, match="rename"):
-        kio.convert(legacy / "tf-2.15.1" / "dense.h5", tmp_path / "new.keras", rename={"a": "b"})
+        kio.convert(legacy / "tf-2.15.1/dense.h5", tmp_path / "new.keras", rename={"a": "b"})
     assert not (tmp_path / "new.keras").exists()
 
 
@@ -134,8 +121,8 @@ def test_code_is_refused_and_can_be_trusted(tmp_path: Path, monkeypatch: pytest.
     assert np.array_equal(keras.ops.convert_to_numpy(made(np.ones((1, 3), "float32"))), [[2, 2, 2]])
 
 
-def test_weights_without_a_model_have_no_names_of_today(tmp_path: Path, legacy: Path) -> None:
-    model = kio.load_model(legacy / "tf-2.15.1" / "dense.h5")
+def test_weights_without_a_model_have_no_names_of_today(tmp_path: Path, legacy: Legacy) -> None:
+    model = kio.load_model(legacy / "tf-2.15.1/dense.h5")
     import h5py
     from keras.src.legacy.saving import legacy_h5_format
 
@@ -145,8 +132,8 @@ def test_weights_without_a_model_have_no_names_of_today(tmp_path: Path, legacy: 
         kio.convert(tmp_path / "w.h5", tmp_path / "new.keras")
 
 
-def test_the_command_line_says_what_the_file_needs(tmp_path: Path, capsys: Any, legacy: Path) -> None:
-    source = legacy / "tf-2.15.1" / "locally_connected.h5"
+def test_the_command_line_says_what_the_file_needs(tmp_path: Path, capsys: Any, legacy: Legacy) -> None:
+    source = legacy / "tf-2.15.1/locally_connected.h5"
     assert cli.main(["convert", str(source), str(tmp_path / "new.keras"), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["needs"] == ["kio.layers.LocallyConnected1D", "kio.layers.LocallyConnected2D"] and said["notes"] == []
@@ -154,7 +141,7 @@ def test_the_command_line_says_what_the_file_needs(tmp_path: Path, capsys: Any, 
     assert "import kio.layers" in capsys.readouterr().out
 
 
-def test_without_keras_it_says_what_is_missing(tmp_path: Path, legacy: Path) -> None:
+def test_without_keras_it_says_what_is_missing(tmp_path: Path, legacy: Legacy) -> None:
     """Old to flat needs no Keras; old to today's does."""
     script = """
 import sys
@@ -170,7 +157,7 @@ except kio.MissingDependencyError as error:
     print(error)
 """
     run = subprocess.run(
-        [sys.executable, "-c", script, str(legacy / "tf-2.15.1" / "dense.h5"), str(tmp_path)],
+        [sys.executable, "-c", script, str(legacy / "tf-2.15.1/dense.h5"), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
