@@ -20,6 +20,7 @@ from kio.mapping.h5_names import groups
 from kio.mapping.h5_optimizer import Origin, match_optimizer
 from kio.mapping.h5_order import Laid, lay, numbered
 from kio.mapping.h5_stored import StoredLayer, StoredLayers
+from kio.mapping.old_optimizers import plain_sgd
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped
 from kio.mapping.stored import Chooser, Patterns, Rename, chooser, renamer
 from kio.mapping.tree import Leaf, Node, Part, Stack, Tree
@@ -133,7 +134,8 @@ class _Match:
         optimizer = {t.name for t in stored.optimizer.tensors} if stored.optimizer else set()
         made.unexpected = [name for name in checkpoint if name not in done and name not in optimizer]
         if stored.optimizer is not None and optimizers:
-            match_optimizer(stored.optimizer, optimizers, self.origins, stored.era.sorts, made)
+            plain = plain_sgd(checkpoint)
+            match_optimizer(stored.optimizer, optimizers, self.origins, stored.era.sorts, made, plain)
         elif optimizer:
             made.notes.append(f"{len(optimizer)} tensors of an optimizer are left alone.")
         if stored.states:

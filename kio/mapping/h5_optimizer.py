@@ -86,7 +86,12 @@ class _Slot:
 
 
 def match_optimizer(
-    stored: StoredLayer, nodes: Sequence[Node], origins: Sequence[Origin], by_letter: bool, plan: Plan
+    stored: StoredLayer,
+    nodes: Sequence[Node],
+    origins: Sequence[Origin],
+    by_letter: bool,
+    plan: Plan,
+    plain: bool | None = None,
 ) -> None:
     """Enter the state of the optimizer into a plan, whole or not at all.
 
@@ -96,9 +101,10 @@ def match_optimizer(
         origins: Where the model's variables come from.
         by_letter: Whether the writer sorted weights by their names.
         plan: To be added to.
+        plain: Whether the file was written with an SGD without momentum, where it tells.
     """
     leaves = list({id(leaf.handle): leaf for node in nodes for leaf in node.leaves}.values())
-    why = _Match(stored, nodes, leaves, origins, by_letter).enter(plan)
+    why = _Match(stored, nodes, leaves, origins, by_letter, plain).enter(plan)
     if why:
         plan.skipped.append(Skipped(f"optimizer {nodes[0].name}", why, leaves))
 
@@ -111,8 +117,9 @@ class _Match:
         leaves: Sequence[Leaf],
         origins: Sequence[Origin],
         by_letter: bool,
+        plain: bool | None,
     ) -> None:
-        self.stored, self.origins, self.by_letter = stored, origins, by_letter
+        self.stored, self.origins, self.by_letter, self.plain = stored, origins, by_letter, plain
         self.classes = [node.cls for node in nodes]
         self.spare = [shape for node in nodes for shape in node.spare]
         self.scalars: dict[str, list[Leaf]] = {}
@@ -193,13 +200,24 @@ class _Match:
             elif tensor.shape not in ((), (1,)):
                 # Keras 2 kept a one-element array for each slot that it did not use.
                 loose.append((name, tensor.shape))
-        if loose and [shape for _, shape in loose] != self.spare:
+        if loose and not self.unused(loose):
             return f"{loose[0][0]!r} is of no slot that {self.named()} has today"
         if not any(leaf.name == "iteration" for _, leaf in pairs):
             plan.notes.append("The file has no number of steps: the optimizer starts to count at 0.")
         plan.pairs += pairs
         plan.converted += converted
         return ""
+
+    def unused(self, loose: Sequence[tuple[str, tuple[int, ...]]]) -> bool:
+        """Whether these are momenta of an SGD without momentum, by their shapes and their writer or names."""
+        if [shape for _, shape in loose] != self.spare:
+            return False
+        if self.plain is not None:
+            return self.plain
+        known = {name for origin in self.origins for name in origin.names}
+        flat = {name.replace("/", "_"): name for name in known}
+        kinds = {"m", "momentum"}
+        return all(_readings(name.partition(":")[0], known, flat, kinds) for name, _ in loose)
 
     def in_order(self, plan: Plan) -> bool:
         """Take the variables one by one, where shapes and names of weights allow it."""

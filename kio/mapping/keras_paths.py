@@ -261,11 +261,18 @@ class _Assembly:
     def leftovers(self) -> None:
         """List what goes nowhere."""
         reading, stored = self.reading, self.stored
-        if reading.used == len(stored):
+        if reading.used == len(stored) and not reading.unclaimed:
             return
         taken = {reading.paths[node.index] for node in reading.order if node.loads} | self.spoken
         left = [name for path, group in stored.groups.items() if path not in taken for name in group.values()]
         left += stored.loose
+        for i, unused in reading.unclaimed.items():
+            what = reading.tree.nodes[i].name
+            self.plan.notes.append(
+                f"{what}: {len(unused)} stored variables are left alone, taken for momenta that SGD did not use; "
+                "the file does not tell which optimizer wrote them."
+            )
+            left += unused
         if reading.left_out:
             below = tuple(path + "/" for path in reading.left_out)
             left = [name for name in left if not name.startswith(below)]

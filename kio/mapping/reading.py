@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kio.mapping.old_optimizers import in_old_order
+from kio.mapping.old_optimizers import in_old_order, plain_sgd
 from kio.mapping.plan import refusal
 from kio.mapping.rules import Rule, children
 from kio.mapping.stored import Chooser, Stored
@@ -70,6 +70,7 @@ class Reading:
         self.moved: set[int] = set()
         self.kept: dict[int, list[Leaf]] = {}
         self.old_keys: dict[int, dict[Leaf, str]] = {}
+        self.unclaimed: dict[int, list[str]] = {}  # stored for an optimizer that has no use for them
         self.excluded: set[str] = set()
         self.left_out: set[str] = set()
         self.walk()
@@ -235,12 +236,14 @@ class Reading:
         keys = [str(n) for n in range(len(group))]
         if not all(key in group for key in keys):
             return False
-        leaves = in_old_order(node, [self.stored.tensors[group[key]].shape for key in keys])
+        leaves = in_old_order(node, [self.stored.tensors[group[key]].shape for key in keys], self.stored.tensors)
         if leaves is None:
             return False
         chosen = self.kept.get(node.index, node.leaves)
         self.kept[node.index] = [leaf for leaf in chosen if leaf in leaves]
         self.old_keys[node.index] = dict(zip(leaves, keys, strict=False))
+        if len(keys) > len(leaves) and plain_sgd(self.stored.tensors) is None:
+            self.unclaimed[node.index] = [group[key] for key in keys[len(leaves) :]]
         return True
 
     def fit(self, i: int, leaves: list[Leaf], group: dict[str, str]) -> bool:

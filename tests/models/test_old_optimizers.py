@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio.layers  # noqa: E402
+from kio.mapping import h5_layers, keras_paths  # noqa: E402
+from kio.models import keras3  # noqa: E402
 from kio.models.upgrade import training  # noqa: E402
 from kio.models.upgrade.rule import Context, Era  # noqa: E402
 
@@ -102,9 +106,18 @@ def test_who_gets_them() -> None:
     assert upgraded("Adagrad", "1.2.0", epsilon=1e-8)["module"] == "kio.layers"
     assert upgraded("Adagrad", "2.15.0", **new)["module"] == "keras.optimizers"
     assert upgraded("Nadam", decay=0.1)["config"]["schedule_decay"] == 0.1
+    assert upgraded("Nadam", decay=0.0)["config"]["schedule_decay"] == 0.0
     assert upgraded("Nadam", "2.1.0", lr=0.1)["config"]["schedule_decay"] == 0.004
     assert upgraded("Nadam", "2.15.0", **new)["config"]["schedule_decay"] == 1.0
     assert upgraded("Nadam", "3.1.0")["module"] == "keras.optimizers"
+
+
+def test_sums_of_squares_began_at_nothing_in_keras_of_many_backends() -> None:
+    for version, config in (("1.2.0", {"lr": 0.1}), ("2.3.1", {"learning_rate": 0.1}), ("2.1.6-tf", {"lr": 0.1})):
+        made = upgraded("Adagrad", version, epsilon=1e-7, **config)
+        assert keras.optimizers.deserialize(made).initial_accumulator_value == 0.0, version
+    assert upgraded("Adagrad", initial_accumulator_value=0.5)["config"]["initial_accumulator_value"] == 0.5
+    assert keras.optimizers.deserialize(upgraded("Adagrad")).initial_accumulator_value == 0.1
 
 
 def test_a_fixed_scale_of_the_loss_is_an_argument_of_the_optimizer_inside() -> None:
@@ -114,3 +127,49 @@ def test_a_fixed_scale_of_the_loss_is_an_argument_of_the_optimizer_inside() -> N
     older = {"class_name": "FixedLossScale", "config": {"loss_scale_value": 4.0}}
     made = upgraded("LossScaleOptimizer", optimizer=inner, loss_scale=older)
     assert keras.optimizers.deserialize(made).loss_scale_factor == 4.0
+
+
+LEGACY = Path(__file__).parents[1] / "corpus" / "legacy" / "tf-2.15.1.zip"
+
+
+def of_corpus(folder: Path, *names: str) -> list[Path]:
+    with zipfile.ZipFile(LEGACY) as archive:
+        return [Path(archive.extract(name, folder)) for name in names]
+
+
+def with_plain_sgd(path: Path) -> Any:
+    model = kio.load_model(path, compile=False)
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["adagrad", "rmsprop", "lion", "sgd_momentum"])
+def test_one_slot_a_weight_is_not_yet_an_sgd_without_momentum(kind: str, tmp_path: Path) -> None:
+    whole, weights, legacy = of_corpus(
+        tmp_path, f"opt_{kind}.keras", f"opt_{kind}.weights.h5", f"opt_{kind}.h5"
+    )  # fmt: skip
+    model = with_plain_sgd(whole)
+    with pytest.warns(UserWarning, match="Skipping variable loading for optimizer"):
+        assert kio.load_weights(model, whole).skipped
+    assert int(model.optimizer.iterations) == 0
+    # No configuration: the number of steps is taken, and what is left is told.
+    report = kio.load_weights(model, weights)
+    left = [name for name in report.unexpected if name.startswith("optimizer/")]
+    assert left and int(model.optimizer.iterations) > 0
+    with kio.open(weights) as checkpoint:
+        notes = keras_paths.match(checkpoint, keras3.tree(model)).notes
+    assert any(f"{len(left)} stored variables are left alone" in note for note in notes)
+    with kio.open(legacy) as checkpoint:
+        plan = h5_layers.match(checkpoint, keras3.tree(model), whole=True)
+        assert any(skipped.what.startswith("optimizer") for skipped in plan.skipped)
+
+
+def test_unused_momenta_of_sgd_are_let_go(tmp_path: Path) -> None:
+    whole, legacy = of_corpus(tmp_path, "opt_sgd.keras", "opt_sgd.h5")
+    model = with_plain_sgd(whole)
+    report = kio.load_weights(model, whole)
+    assert not report.skipped and not report.unexpected
+    assert int(model.optimizer.iterations) > 0
+    with kio.open(legacy) as checkpoint:
+        assert not h5_layers.match(checkpoint, keras3.tree(model), whole=True).skipped

@@ -269,6 +269,9 @@ def _had_another_meaning(name: str, inner: Config) -> bool:
 
 
 def _old_arguments(name: str, inner: Config, context: Context) -> None:
+    if name == "Adagrad" and (_multi_backend(context) or "lr" in inner):
+        # Sums of squares began at nothing, which was no argument.
+        inner.setdefault("initial_accumulator_value", 0.0)
     if "lr" in inner:
         inner["learning_rate"] = inner.pop("lr")
         context.applied["lr"] += 1
@@ -277,10 +280,11 @@ def _old_arguments(name: str, inner: Config, context: Context) -> None:
         inner["learning_rate"] = _schedule(rate, context)
     if inner.get("epsilon", 0) is None:
         del inner["epsilon"]  # Keras's own
-    decay = inner.pop("decay", 0)
+    decay = inner.pop("decay", None)
     if name == "Nadam" and not context.era.modern:
-        # OptimizerV2 stored this one as decay; the optimizers since 2.11 have none.
-        inner["schedule_decay"] = inner.get("schedule_decay", decay or (1.0 if "use_ema" in inner else 0.004))
+        # OptimizerV2 stored this one as decay, which may be 0; the optimizers since 2.11 have none.
+        usual = (1.0 if "use_ema" in inner else 0.004) if decay is None else decay
+        inner.setdefault("schedule_decay", usual)
     elif decay:
         inner["learning_rate"] = _decayed(inner.get("learning_rate", 0.001), decay, context)
     if not context.era.modern and sum(inner.get(key) is not None for key in _CLIPS) > 1:
