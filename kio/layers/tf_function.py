@@ -160,6 +160,13 @@ def _hot(indices: Any, depth: int, on_value: Any = 1, off_value: Any = 0, axis: 
     return keras.KerasTensor(tuple(shape), str(dtype or "float32"))
 
 
+def _resized(images: Any, size: Any, method: str = "bilinear", **_: Any) -> Any:
+    height, width = _listed(size)
+    dtype = _dtype(images)
+    made = dtype if method == "nearest" or "int" not in dtype else "float32"
+    return keras.KerasTensor((*_shape(images)[:-3], height, width, _shape(images)[-1]), made)
+
+
 _SPECS: dict[str, Callable[..., Any]] = {
     "reshape": _reshape,
     "broadcast_to": lambda x, shape: keras.KerasTensor(tuple(_listed(shape)), _dtype(x)),
@@ -175,6 +182,10 @@ _SPECS: dict[str, Callable[..., Any]] = {
     "nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "compat.v1.nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "one_hot": _hot,
+    "image.resize": _resized,
+    "compat.v1.image.resize": _resized,
+    "compat.v1.image.resize_bilinear": _resized,
+    "compat.v1.image.resize_nearest_neighbor": lambda images, size, **_: _resized(images, size, "nearest"),
 }
 
 # Arguments that are numbers, not tensors; of the functions beside them, tensors too.
