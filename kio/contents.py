@@ -168,7 +168,9 @@ class Contents:
     @property
     def needs(self) -> tuple[str, ...]:
         """What of ``kio.layers`` stock Keras needs to build the model."""
-        return tuple(sorted(set(_OURS.findall(self.config)))) if self.config and "kio>" in self.config else ()
+        # In legacy HDF5 the optimizer is beside the configuration.
+        texts = (self.config or "", self.metadata.get("training_config", ""))
+        return tuple(sorted({name for text in texts if "kio>" in text for name in _OURS.findall(text)}))
 
     @property
     def nbytes(self) -> int:

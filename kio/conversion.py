@@ -9,7 +9,7 @@ from kio.checkpoint import Checkpoint
 from kio.contents import Contents, Value, cast, value_of
 from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
-from kio.formats.keras_weights import text_of
+from kio.formats.keras_weights import parents, text_of
 from kio.mapping.h5_stored import TOP
 from kio.mapping.stored import renamer
 from kio.raw import transfer
@@ -103,10 +103,7 @@ def _tensors(
 
 def _attributes(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     """What a legacy file says of its groups, those without weights, too."""
-    todo = ["", "model_weights", "optimizer_weights", TOP, f"model_weights/{TOP}"]
-    for name in checkpoint:
-        parts = name.split("/")
-        todo += ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+    todo = ["", "model_weights", "optimizer_weights", TOP, f"model_weights/{TOP}", *parents(checkpoint)]
     found: dict[str, dict[str, Any]] = {}
     while todo:
         path = todo.pop()

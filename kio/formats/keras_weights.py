@@ -153,18 +153,28 @@ def check(tensors: Mapping[str, Value], groups: Iterable[str]) -> None:
             at once a tensor and a group.
     """
     groups = list(groups)
-    inner = set(groups)
     for name in (*tensors, *groups):
         parts = name.split("/")
         if "" in parts or "." in parts or "\0" in name:
             raise UnsupportedError(
                 f"name: expected parts of an HDF5 path, none of them empty or '.', found {shown(name)}"
             )
-        for depth in range(1, len(parts)):
-            inner.add("/".join(parts[:depth]))
+    inner = {*groups, *parents(tensors), *parents(groups)}
     both = next((name for name in tensors if name in inner), None)
     if both is not None:
         raise UnsupportedError(f"name: expected either a tensor or a group, found both at {shown(both)}")
+
+
+def parents(names: Iterable[str]) -> set[str]:
+    """Every group that something of these names is in, but the root."""
+    found: set[str] = set()
+    for name in names:
+        above = name.rpartition("/")[0]
+        # Those above a known one are known.
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition("/")[0]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

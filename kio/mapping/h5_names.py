@@ -57,12 +57,16 @@ def distinct(paths: Iterable[str], reserved: Sequence[str] = ()) -> list[str]:
     # A name that is given to one must not be taken from another that has it by itself.
     own = set(wanted)
     taken: set[str] = set()
+    # What was not free for an equal path will not be for the next.
+    turns: dict[str, int] = {}
     found = []
     for path in wanted:
-        name, turn = path, 0
+        turn = turns.get(path, 0)
+        name = f"{path}_{turn}" if turn else path
         while name in taken or name in inner or (turn and name in own):
             turn += 1
             name = f"{path}_{turn}"
+        turns[path] = turn
         taken.add(name)
         found.append(name)
     return found

@@ -65,8 +65,10 @@ def fill(
     if whole and optimizer is not None and not any(node.skip and node.handle is optimizer for node in tree.nodes):
         state = slots.ordered(optimizer, version)
         if version < (3,):
-            # It reads all that is there by order, and has the rate in its configuration alone.
-            elsewhere = {id(v) for v in state if v.name == "learning_rate"}
+            # It reads all that is there by order, has the rate in its configuration alone, and
+            # stores no product of momenta: its own Nadam, too, goes on from a product of 1.
+            product = getattr(optimizer, "_u_product", None)
+            elsewhere = {id(v) for v in state if v.name == "learning_rate" or v is product}
             state = [v for v in state if id(v) not in elsewhere]
         names = distinct(str(variable.path) for variable in state)
         if names:

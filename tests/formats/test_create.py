@@ -14,8 +14,10 @@ import pytest
 
 import kio
 from kio import formats
+from kio.contents import value_of
 from kio.dtypes import TABLE, numpy_dtype
 from kio.errors import FormatError, KioError, MatchError, UnknownFormatError, UnsupportedError
+from kio.formats import keras_weights
 
 WRITTEN = [format.name for format in formats.formats() if format.create is not None]
 PLAIN = [suffix for suffix, name in formats.SUFFIXES if name in WRITTEN and name != "keras_h5"]
@@ -357,3 +359,15 @@ def test_engines_agree(engine: str, tmp_path: Path) -> None:
         assert all(equal(found[name], array) for name, array in arrays().items())
     with pytest.raises(ValueError, match="engine"):
         kio.write(tmp_path / "y.keras", arrays(), config=CONFIG, engine="other")
+
+
+@pytest.mark.timeout(20)
+def test_time_is_linear_in_depth() -> None:
+    folder = "/".join(["g"] * 1500)
+    tensors = {f"{folder}/{i}": value_of("x", np.zeros(1)) for i in range(3000)}
+    keras_weights.check(tensors, [])
+    assert len(keras_weights.parents(tensors)) == 1500
+    with pytest.raises(UnsupportedError, match="both"):
+        keras_weights.check({**tensors, "g/g": value_of("x", np.zeros(1))}, [])
+    with pytest.raises(UnsupportedError, match="both"):
+        keras_weights.check({"a/b": value_of("x", np.zeros(1))}, ["a/b/c"])

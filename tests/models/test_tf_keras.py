@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -163,6 +164,33 @@ def test_grammar(tmp_path: Path) -> None:
     assert config["output_layers"][1:] == [["second", 3, 0], ["first", 3, 0]]
     assert first["config"]["layers"][1]["config"]["activation"] == "swish"
     assert first["config"]["layers"][1]["config"]["dtype"] == "float32"
+
+
+def test_what_both_know_is_said(tmp_path: Path) -> None:
+    """tf.keras's own default is another: "reflect"."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.RandomTranslation(0.1, 0.1, fill_mode="constant"),
+            layers.RandomZoom(0.1, fill_mode="reflect", fill_value=0.5),
+        ]
+    )
+    found = [layer["config"] for layer in config_of(model, tmp_path)["layers"][-2:]]
+    assert [(each["fill_mode"], each["fill_value"]) for each in found] == [("constant", 0.0), ("reflect", 0.5)]
+
+
+def test_nadam_has_no_product_there(tmp_path: Path) -> None:
+    """It loads a state only if the file has as many variables as its own: counter and slots."""
+    model = kinds.chain(layers.Dense(2), shape=(4,))
+    model.compile(keras.optimizers.Nadam(0.01), "mse")
+    model.train_on_batch(np.ones((8, 4), "f4"), np.ones((8, 2), "f4"))
+    kio.save_model(model, tmp_path / "x.h5", compat="2.15")
+    with h5py.File(tmp_path / "x.h5") as file:
+        group = file["optimizer_weights"]
+        found = [group[name][()] for name in group.attrs["weight_names"]]
+    slots = [v for v in model.optimizer.variables if v.path.endswith(("_momentum", "_velocity"))]
+    assert len(found) == 5 and int(found[0]) == 1
+    assert sorted(a.tobytes() for a in found[1:]) == sorted(np.asarray(v.value).tobytes() for v in slots)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,13 @@ def test_stock_keras_loads_what_becomes_of_old_models(name: str, tmp_path: Path,
     assert json.loads(zipfile.ZipFile(tmp_path / "new.keras").read("metadata.json"))["keras_version"].startswith("3.")
 
 
+def test_an_optimizer_of_ours_is_said_of_either_format(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(kio.layers.RMSprop(0.1), "mse")
+    for name in ("x.h5", "x.keras"):
+        assert kio.save_model(model, tmp_path / name).needs == ("RMSprop",)
+
+
 def test_weights_get_the_names_of_today(tmp_path: Path, legacy: Legacy) -> None:
     source = legacy / "tf-2.15.1/nested.h5"
     kio.convert(source, tmp_path / "new.weights.h5")

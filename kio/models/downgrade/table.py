@@ -35,15 +35,13 @@ MISSING: dict[str, frozenset[str]] = {
     "initializers": frozenset({"STFT", "STFTInitializer"}),
 }
 
-# Arguments that tf.keras 2 does not know, with their values in Keras 3 that change nothing.
+# Arguments that tf.keras 2 does not know in any class, with their values in Keras 3 that change nothing.
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "input_axes": (None,),
     "output_axes": (None,),
     "antialias": (False,),
     "autocast": (True,),
     "bounding_box_format": (None,),
-    "fill_mode": ("constant",),
-    "fill_value": (0.0,),
     "flash_attention": (None, False),
     "gptq_unpacked_column_size": (None,),
     "lora_alpha": (None,),
@@ -55,7 +53,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "renorm_clipping": (None,),
     "renorm_momentum": (0.99,),
     "rms_scaling": (False,),
-    "score_mode": ("dot",),
     "sliding_window": (None,),
     "use_cudnn": ("auto",),
     "use_gate": (False,),
@@ -70,6 +67,7 @@ NEUTRAL_OF: dict[tuple[str, str], tuple[object, ...]] = {
     **{(f"ConvLSTM{n}D", "seed"): (None,) for n in (1, 2, 3)},
     **{(name, "seed"): (None,) for name in ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell")},
     **{(name, "data_format"): ("channels_last",) for name in _IMAGES.split()},
+    ("Attention", "score_mode"): ("dot",),  # known there, with this default
     ("BatchNormalization", "synchronized"): (False,),
     ("RandomContrast", "value_range"): ([0, 255],),
     ("SparseCategoricalCrossentropy", "axis"): (-1,),
