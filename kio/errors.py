@@ -95,7 +95,7 @@ class ForeignFormatError(UnsupportedError):
 
 
 class LimitError(FormatError):
-    """Reading on would exceed a field of ``kio.Limits``, or what its module fixes; the message names it."""
+    """Reading on would exceed a field of ``kio.Limits``; the message names it."""
 
 
 class MatchError(KioError, ValueError):

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 from keras import activations, constraints, initializers, ops, regularizers
 
-from kio.errors import LimitError
 from kio.limits import TABLE_ITEMS
 
 
@@ -178,7 +177,7 @@ class Wires:
         self._sizes = math.prod(self.sides_in), math.prod(self.sides_out)
         most = max(*self._sizes, self._sizes[1] * math.prod(reach))
         if most > TABLE_ITEMS:
-            raise LimitError(f"{layer.name}: expected at most {TABLE_ITEMS} connections, found {most}")
+            raise ValueError(f"{layer.name}: expected at most {TABLE_ITEMS} connections, found {most}")
         # One axis for each of an output's numbers, then one for each of an input's: so flattened,
         # what is connected comes by output, then by input.
         n = len(reach)

@@ -25,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from kio.errors import LimitError
 from kio.limits import TABLE_ITEMS
 
 Array = npt.NDArray[np.float64]
@@ -87,7 +86,7 @@ def weights(
     if method not in METHODS:
         raise ValueError(f"resize: expected a method of {', '.join(sorted(METHODS))}, found {method!r}")
     if old * new > TABLE_ITEMS:
-        raise LimitError(f"resize: expected at most {TABLE_ITEMS} weights of an axis, found {old} by {new}")
+        raise ValueError(f"resize: expected at most {TABLE_ITEMS} weights of an axis, found {old} by {new}")
     scale = (old - 1) / (new - 1) if corners and new > 1 else old / new
     rows, columns = np.arange(new, dtype="f8"), np.arange(old, dtype="f8")
     if method == "area":

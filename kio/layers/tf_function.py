@@ -9,6 +9,7 @@ backend.  Nothing is looked up by name anywhere else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -75,7 +76,12 @@ class TFFunction(keras.Operation):  # type: ignore[misc]
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         known = _static(self.function, args, kwargs)
-        return backend.compute_output_spec(self.call, *args, **kwargs) if known is None else known
+        if known is not None:
+            return known
+        # JAX would trace numbers as well, which shapes cannot be made of.
+        fixed = {key: value for key, value in kwargs.items() if key in SIZES and not _holds_tensor(value)}
+        free = {key: value for key, value in kwargs.items() if key not in fixed}
+        return backend.compute_output_spec(partial(self.call, **fixed), *args, **free)
 
     def get_config(self) -> dict[str, Any]:
         return {"function": self.function, "name": self.name}
@@ -88,6 +94,10 @@ def _static(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     """
     spec = _SPECS.get(function)
     return None if spec is None else spec(*args, **{k: v for k, v in kwargs.items() if k not in IDLE})
+
+
+def _holds_tensor(value: Any) -> bool:
+    return any(map(is_tensor, keras.tree.flatten(value)))
 
 
 def _listed(shape: Any) -> list[Any]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kio.errors import LimitError
 from kio.layers.resize import resized
 from kio.layers.tf_arrays import last
 from kio.layers.tf_function import named, tensor
@@ -273,7 +272,7 @@ def central_crop(image: Any, central_fraction: float) -> Any:
 def extract_patches(images: Any, sizes: Any, strides: Any, rates: Any, padding: Any) -> Any:
     n = sizes[1] * sizes[2] * images.shape[-1]
     if n * n > TABLE_ITEMS:
-        raise LimitError(f"tf.image.extract_patches: expected at most {TABLE_ITEMS} weights, found {n} by {n}")
+        raise ValueError(f"tf.image.extract_patches: expected at most {TABLE_ITEMS} weights, found {n} by {n}")
     kernel = np.eye(n, dtype="float32").reshape(sizes[1], sizes[2], images.shape[-1], n)
     return ops.conv(
         images, tensor(kernel, like=images), _inner(strides), _padding(padding), "channels_last", _inner(rates)
