@@ -101,6 +101,7 @@ def save(
     write: Callable[[Callable[[], None]], int],
     close: Callable[[], object],
     began: float,
+    needs: tuple[str, ...] = (),
 ) -> Saving:
     """Stage now, write in the background.
 
@@ -111,6 +112,7 @@ def save(
         write: Writes; calls its argument once the sink is open; returns the bytes written.
         close: Called when all is written or given up.
         began: ``time.perf_counter()`` of the call.
+        needs: For the result.
 
     Returns:
         The result, as soon as the sink is open.
@@ -120,6 +122,7 @@ def save(
             was done now.  What ``stage`` raises, or ``write`` before the sink is open.
     """
     saving = Saving(path, format, began)
+    saving.needs = needs
     # A thread holds its arguments as long as it lives; what is in the list can be let go of.
     work: list[Callable[..., Any]] = [write, close]
     try:

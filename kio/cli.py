@@ -36,9 +36,10 @@ def size(nbytes: int) -> str:
 
 
 def _choose_backend() -> None:
-    """Where the user has not said which backend Keras runs on: one that is there.
+    """Where ``KERAS_BACKEND`` does not say what Keras runs on: a backend that is there.
 
-    Nothing here computes on it; numpy's convolves with the help of jax.
+    Nothing here computes on it; numpy's convolves with the help of jax.  Keras's own file of
+    settings names one as well, which Keras has written itself and which need not be there.
     """
     have = {name: find_spec(name) is not None for name in ("jax", "torch", "tensorflow")}
     chosen = next((name for name in ("torch", "tensorflow") if have[name]), "numpy")

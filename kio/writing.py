@@ -452,6 +452,4 @@ def _create(
     def stage(arena: Arena) -> None:
         snapshot.take(contents, arena)
 
-    saving = background.save(name, format.name, stage, write, contents.close, began)
-    saving.needs = contents.needs
-    return saving
+    return background.save(name, format.name, stage, write, contents.close, began, contents.needs)

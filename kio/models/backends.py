@@ -170,8 +170,7 @@ _WIDE = frozenset({"float64", "int64", "uint64", "complex128"})
 def _jax_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
     from kio.models.jax_arrays import canonical, make
 
-    wide = [v for v in targets if variables.dtype_of(v) in _WIDE and not canonical(np.dtype(variables.dtype_of(v)))]
-    with _narrowing(wide) if wide else contextlib.nullcontext():
+    with _quiet() if any(map(_is_narrowed, targets)) else contextlib.nullcontext():
         targets, arrays = _split(targets, arrays, lambda _, array: canonical(array.dtype))
     distributed = variables.is_distributed()
     for variable, value in zip(targets, make(arrays), strict=True):
@@ -183,18 +182,32 @@ def _jax_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
             variable._direct_assign(value)
 
 
+def _is_narrowed(variable: Any) -> bool:
+    from kio.models.jax_arrays import canonical
+
+    name = variables.dtype_of(variable)
+    return name in _WIDE and not canonical(np.dtype(name))
+
+
+def narrowed(targets: Sequence[Any]) -> str:
+    """What the backend cannot keep of these variables' values, for people; empty if it keeps all."""
+    if variables.backend_name() != "jax":
+        return ""
+    lost = [variables.dtype_of(v) for v in targets if _is_narrowed(v)]
+    if not lost:
+        return ""
+    return (
+        f"{len(lost)} variables of {' and '.join(sorted(set(lost)))} have half of their bits on jax, whose 64-bit "
+        "numbers are switched off: jax.config.update('jax_enable_x64', True) keeps them"
+    )
+
+
 @contextlib.contextmanager
-def _narrowing(wide: Sequence[Any]) -> Iterator[None]:
-    """One warning for all variables that lose half of their bits, instead of one for each from jax."""
+def _quiet() -> Iterator[None]:
+    """Without jax's own warning for each variable: the user has had one for all, see ``narrowed``."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Explicitly requested dtype", UserWarning)
         yield
-    kinds = sorted({variables.dtype_of(v) for v in wide})
-    warnings.warn(
-        f"{len(wide)} variables of {' and '.join(kinds)} have half of their bits on jax, whose 64-bit numbers are "
-        "switched off: jax.config.update('jax_enable_x64', True) keeps them",
-        stacklevel=2,
-    )
 
 
 def _jax_restore(variable: Any, value: Any) -> None:

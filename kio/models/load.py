@@ -144,6 +144,8 @@ def load_weights(
         whole=fresh,
     )
     made.check(SKIP_MISMATCH if skip_mismatch else KERAS)
+    # Before anything changes: warnings may be errors.
+    _announce(made)
     Mover(made, verify, threads, fresh=fresh, lenient=skip_mismatch).run()
     if fresh:
         assets.load(checkpoint.assets, made.assets)
@@ -349,11 +351,21 @@ def _typed(array: Array, stored: str, wanted: str = "") -> Array:
     return array
 
 
-def _warn(report: LoadReport, skip_mismatch: bool) -> None:
-    """Warn where Keras warns."""
-    for skipped in report.plan.skipped:
+def _announce(plan: Plan) -> None:
+    """Warn, where Keras warns, of what will be left out; and of what the backend cannot keep."""
+    from kio.models import backends
+
+    for skipped in plan.skipped:
         if skipped.what.startswith("optimizer "):
             warnings.warn(f"Skipping variable loading for {skipped.what}: {skipped.why}", stacklevel=4)
+    targets = [leaf.handle for _, leaf in plan.pairs] + [each.leaf.handle for each in plan.converted]
+    lost = backends.narrowed(targets)
+    if lost:
+        warnings.warn(lost, stacklevel=4)
+
+
+def _warn(report: LoadReport, skip_mismatch: bool) -> None:
+    """Warn of what was left as it was."""
     if skip_mismatch and (report.missing or report.mismatched or _own_code(report.plan.skipped)):
         warnings.warn(f"Objects that do not fit were left as they were: {', '.join(report.left()[:10])}", stacklevel=4)
 

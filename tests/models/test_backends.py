@@ -6,6 +6,8 @@ import gc
 import os
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
+import kio  # noqa: E402
 from kio.dtypes import numpy_dtype  # noqa: E402
 from kio.models import backends, variables  # noqa: E402
 from kio.models.initialisers import deferred_initialisation  # noqa: E402
@@ -344,16 +347,27 @@ def _run(code: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_what_jax_narrows_is_said_once(recwarn: pytest.WarningsRecorder) -> None:
+def test_what_jax_narrows_is_said_before_anything_changes(tmp_path: Path) -> None:
     if keras.backend.backend() != "jax":
         pytest.skip("the others keep 64 bits")
     import jax
 
     if jax.config.jax_enable_x64:
         pytest.skip("jax keeps 64 bits")
-    targets = [keras.Variable(np.zeros(3, "float32"), dtype="float64", name=f"v{k}") for k in range(5)]
-    targets.append(keras.Variable(np.zeros(3, "float32"), name="narrow"))
-    recwarn.clear()
-    backends.put(targets, [np.full(3, k + 0.5) for k in range(5)] + [np.ones(3, "float32")])
-    assert [str(w.message)[:28] for w in recwarn.list] == ["5 variables of float64 have "]
-    assert [float(keras.ops.convert_to_numpy(v)[0]) for v in targets] == [0.5, 1.5, 2.5, 3.5, 4.5, 1.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = keras.Sequential([keras.Input((3,)), *[keras.layers.Dense(3, dtype="float64") for _ in range(3)]])
+    model.save_weights(tmp_path / "w.weights.h5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for variable in model.weights:
+            variable.assign(np.full(variable.shape, 7.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=r"^6 variables of float64 have half of their bits on jax"):
+            kio.load_weights(model, tmp_path / "w.weights.h5")
+    assert all((keras.ops.convert_to_numpy(v) == 7).all() for v in model.weights)
+    with pytest.warns(UserWarning, match="jax_enable_x64") as said:
+        kio.load_weights(model, tmp_path / "w.weights.h5")
+    assert len(said) == 1
+    assert not any((keras.ops.convert_to_numpy(v) == 7).any() for v in model.weights)
