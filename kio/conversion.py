@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kio import dtypes
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, Value, cast, value_of
 from kio.errors import UnsupportedError, shown
@@ -61,6 +62,20 @@ def contents_of(
     elif format.name == checkpoint.format == "safetensors":
         made.metadata = {key: str(value) for key, value in checkpoint.metadata.items()}
     return made
+
+
+def check_dtype(format: Format, dtype: str | None) -> None:
+    """Refuse floats that a format would have to widen again.
+
+    Raises:
+        UnsupportedError: for bfloat16 and float8 in legacy HDF5.
+    """
+    row = dtypes.BY_NAME.get(dtype or "")
+    if format.name == _LISTED and row is not None and row.numpy is None:
+        raise UnsupportedError(
+            f"dtype: expected one that legacy .h5 has, found {dtype}",
+            hint="float16 is one; .keras and .weights.h5 hold bfloat16",
+        )
 
 
 def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> None:

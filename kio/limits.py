@@ -61,3 +61,8 @@ class Limits:
 
 
 DEFAULT = Limits()
+
+# Items of a table that a layer of kio makes out of sizes in its configuration: connections of
+# a kernel, weights of a resized axis.  No file backs them, so a line of JSON may ask for any
+# number.  This many take about a second and 500 MB; a picture of 5,000 pixels a side needs less.
+TABLE_ITEMS = 1 << 25

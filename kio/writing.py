@@ -11,7 +11,7 @@ from typing import Any
 from kio import background, formats
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, value_of
-from kio.conversion import GROUPED, Rename, contents_of
+from kio.conversion import GROUPED, Rename, check_dtype, contents_of
 from kio.errors import UnsupportedError
 from kio.formats.format import Format
 from kio.formats.target import Compression, Options, Progress, Target
@@ -224,14 +224,15 @@ def convert(
         src: As for ``kio.open``, or a ``Checkpoint``.
         dst: A path, whose suffix says the format, or an open binary file.
         format: A format's name or suffix, whatever the path's own suffix.
-        dtype: ``"float16"``, ``"bfloat16"``, …: what floats become; None leaves them.
+        dtype: ``"float16"``, ``"bfloat16"``, …: what floats become; None leaves them.  Legacy
+            HDF5 has no type for bfloat16 and float8.
         rename: From names in ``src`` to names in ``dst``: a function, or a mapping of names,
             leading parts of paths or globs.
         zipped: False writes a model as a folder.
         verify: Check every checksum of ``src`` before anything is written.
         limits: As for ``kio.open``.
         custom_objects, safe_mode: As for ``load_model``, where the model has to be built.
-        compat: As for ``save_model``, where the model has to be built.
+        compat: As for ``save_model``: the model is built, and saved for that version.
         compression, overwrite, max_shard_size, durable, progress, engine: As for ``save_weights``.
 
     Returns:
@@ -253,6 +254,7 @@ def convert(
         max_shard_nbytes=_nbytes_of_gib(max_shard_size),
         zipped=zipped,
     )
+    check_dtype(chosen, dtype)
     checkpoint = src if isinstance(src, Checkpoint) else formats.open_checkpoint(src, limits or DEFAULT)
     try:
         if _takes_the_model(checkpoint, chosen, compat):
@@ -282,9 +284,19 @@ def _takes_the_model(checkpoint: Checkpoint, format: Format, compat: str | None)
     """Whether names or configuration of a model mean something else in the other format."""
     from kio.models import through
 
+    if compat is not None:
+        if format.name not in (*GROUPED, "keras_h5"):
+            raise UnsupportedError(f"compat: expected None, as {format.name} is no format of Keras's, found {compat!r}")
+        if checkpoint.config is None:
+            raise UnsupportedError(
+                f"compat: expected a model's configuration to save for Keras {compat}, found weights alone",
+                source=checkpoint.name,
+                hint="build the model in code, load the weights, and save it with compat",
+            )
+        return True
     if format.name == "keras_h5":
         # Copied where it has lists of layers already, or where there is no model to make them of.
-        return checkpoint.config is not None and (checkpoint.layout != "h5_layers" or compat is not None)
+        return checkpoint.config is not None and checkpoint.layout != "h5_layers"
     if format.name not in GROUPED or not through.is_old(checkpoint):
         return False
     return format.name in _MODELS or checkpoint.layout == "h5_layers"

@@ -17,6 +17,7 @@ from typing import Any
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint
+from kio.containers import hdf5
 from kio.contents import Contents, Value, cast
 from kio.errors import LimitError, UnsupportedError, shown
 from kio.formats.format import Format
@@ -81,16 +82,24 @@ def create(target: Target, contents: Contents, options: Options) -> int:
     if contents.config is not None:
         root["model_config"] = contents.config.encode()
     root.update((key, text.encode() if key in _JSON else text) for key, text in contents.metadata.items())
-    try:
-        file = drafted_with(_widened(contents.tensors), attributes, options)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, UnsupportedError):
-            raise
-        # Of another file: what no Keras wrote, and the format has no type for.
-        raise UnsupportedError(f"keras_h5: {error}") from error
+    _check_attributes(attributes)
+    file = drafted_with(_widened(contents.tensors), attributes, options)
     with target.file() as sink:
         nbytes, _ = file.write(sink)
     return nbytes
+
+
+def _check_attributes(attributes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Find what the format has no type for, whichever engine writes it: attributes of another file.
+
+    Raises:
+        UnsupportedError: naming the group.
+    """
+    for path, found in attributes.items():
+        try:
+            hdf5.Draft(None).group("", found)
+        except (TypeError, ValueError) as error:
+            raise UnsupportedError(f"keras_h5: attributes of {shown(path or '/')}: {error}") from error
 
 
 def _widened(tensors: Mapping[str, Value]) -> dict[str, Value]:

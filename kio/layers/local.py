@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 import keras
 import numpy as np
 from keras import activations, constraints, initializers, ops, regularizers
+
+from kio.limits import TABLE_ITEMS
 
 
 class _LocallyConnected(keras.layers.Layer):  # type: ignore[misc]
@@ -171,24 +173,35 @@ class Wires:
         self._dense = layer.implementation == 2
         self.sides_in = (channels, *sides) if first else (*sides, channels)
         self.sides_out = (filters, *places) if first else (*places, filters)
-        pairs = []
-        for out in np.ndindex(*places):
-            ranges = []
-            for at, size, k, s in zip(out, sides, layer.kernel_size, layer.strides, strict=True):
-                left = k // 2
-                centre = at * s + (left if layer.padding == "valid" else 0)
-                ranges.append(range(max(0, centre - left), min(size, centre + k - left)))
-            for place in product(*ranges):
-                for c, f in product(range(channels), range(filters)):
-                    one = (c, *place) if first else (*place, c)
-                    other = (f, *out) if first else (*out, f)
-                    pairs.append(
-                        (np.ravel_multi_index(other, self.sides_out), np.ravel_multi_index(one, self.sides_in))
-                    )
-        found = np.array(sorted(pairs), "int64").reshape(-1, 2)
-        self.outputs, self.inputs = found[:, 0].astype("int32"), found[:, 1].astype("int32")
-        self.shape = (*self.sides_in, *self.sides_out) if self._dense else (len(found),)
-        self._sizes = int(np.prod(self.sides_in)), int(np.prod(self.sides_out))
+        reach = (channels, *layer.kernel_size) if first else (*layer.kernel_size, channels)
+        self._sizes = math.prod(self.sides_in), math.prod(self.sides_out)
+        most = max(*self._sizes, self._sizes[1] * math.prod(reach))
+        if most > TABLE_ITEMS:
+            raise ValueError(f"{layer.name}: expected at most {TABLE_ITEMS} connections, found {most}")
+        # One axis for each of an output's numbers, then one for each of an input's: so flattened,
+        # what is connected comes by output, then by input.
+        n = len(reach)
+        grid = (*self.sides_out, *reach)
+        inputs, connected = np.zeros((1,) * (2 * n), "int32"), np.ones((1,) * (2 * n), bool)
+        for at in range(n):
+            step = math.prod(self.sides_in[at + 1 :])
+            if at == (0 if first else n - 1):
+                place, inside = np.arange(channels)[None, :], np.ones((1, channels), bool)
+            else:
+                d = at - first
+                left = layer.kernel_size[d] // 2
+                start = np.arange(places[d]) * layer.strides[d] - (0 if layer.padding == "valid" else left)
+                place = start[:, None] + np.arange(layer.kernel_size[d])
+                inside = (place >= 0) & (place < sides[d])
+            shape = [1] * (2 * n)
+            shape[at], shape[n + at] = place.shape
+            inputs = inputs + (place.reshape(shape) * step).astype("int32")
+            connected = connected & inside.reshape(shape)
+        connected = np.broadcast_to(connected, grid)
+        outputs = np.arange(self._sizes[1], dtype="int32").reshape(*self.sides_out, *[1] * n)
+        self.outputs = np.broadcast_to(outputs, grid)[connected]
+        self.inputs = np.broadcast_to(inputs, grid)[connected]
+        self.shape = (*self.sides_in, *self.sides_out) if self._dense else (len(self.inputs),)
 
     def __call__(self, x: Any, kernel: Any) -> Any:
         """``(batch, outputs)`` from inputs of any shape."""

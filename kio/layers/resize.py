@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from kio.limits import TABLE_ITEMS
+
 Array = npt.NDArray[np.float64]
 
 
@@ -83,6 +85,8 @@ def weights(
     """
     if method not in METHODS:
         raise ValueError(f"resize: expected a method of {', '.join(sorted(METHODS))}, found {method!r}")
+    if old * new > TABLE_ITEMS:
+        raise ValueError(f"resize: expected at most {TABLE_ITEMS} weights of an axis, found {old} by {new}")
     scale = (old - 1) / (new - 1) if corners and new > 1 else old / new
     rows, columns = np.arange(new, dtype="f8"), np.arange(old, dtype="f8")
     if method == "area":

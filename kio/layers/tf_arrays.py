@@ -175,7 +175,11 @@ def sort(values: Any, axis: int = -1, direction: str = "ASCENDING") -> Any:
 
 @named("argsort")
 def argsort(values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False) -> Any:
-    return ops.argsort(ops.negative(values) if direction == "DESCENDING" else values, axis=axis)
+    if direction != "DESCENDING":
+        return ops.argsort(values, axis=axis)
+    # Turned round twice, not negated, which unsigned numbers cannot be: of equals the first stays first.
+    found = ops.flip(ops.argsort(ops.flip(values, axis), axis=axis), axis)
+    return ops.subtract(values.shape[axis] - 1, found)
 
 
 @named("sequence_mask")
@@ -219,7 +223,9 @@ def crelu(features: Any, axis: int = -1) -> Any:
 
 
 @named("nn.dropout")
-def dropout(x: Any, rate: float, **_: Any) -> Any:
+def dropout(x: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
+    if noise_shape is not None:
+        raise ValueError(f"tf.nn.dropout: expected no noise_shape, found {noise_shape}")
     if rate:
         # TensorFlow's function drops in every call, not in training only.
         return keras.random.dropout(x, rate)

@@ -9,6 +9,7 @@ backend.  Nothing is looked up by name anywhere else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -75,7 +76,12 @@ class TFFunction(keras.Operation):  # type: ignore[misc]
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         known = _static(self.function, args, kwargs)
-        return backend.compute_output_spec(self.call, *args, **kwargs) if known is None else known
+        if known is not None:
+            return known
+        # JAX would trace numbers as well, which shapes cannot be made of.
+        fixed = {key: value for key, value in kwargs.items() if key in SIZES and not _holds_tensor(value)}
+        free = {key: value for key, value in kwargs.items() if key not in fixed}
+        return backend.compute_output_spec(partial(self.call, **fixed), *args, **free)
 
     def get_config(self) -> dict[str, Any]:
         return {"function": self.function, "name": self.name}
@@ -88,6 +94,10 @@ def _static(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     """
     spec = _SPECS.get(function)
     return None if spec is None else spec(*args, **{k: v for k, v in kwargs.items() if k not in IDLE})
+
+
+def _holds_tensor(value: Any) -> bool:
+    return any(map(is_tensor, keras.tree.flatten(value)))
 
 
 def _listed(shape: Any) -> list[Any]:
@@ -160,6 +170,13 @@ def _hot(indices: Any, depth: int, on_value: Any = 1, off_value: Any = 0, axis: 
     return keras.KerasTensor(tuple(shape), str(dtype or "float32"))
 
 
+def _resized(images: Any, size: Any, method: str = "bilinear", **_: Any) -> Any:
+    height, width = _listed(size)
+    dtype = _dtype(images)
+    made = dtype if method == "nearest" or "int" not in dtype else "float32"
+    return keras.KerasTensor((*_shape(images)[:-3], height, width, _shape(images)[-1]), made)
+
+
 _SPECS: dict[str, Callable[..., Any]] = {
     "reshape": _reshape,
     "broadcast_to": lambda x, shape: keras.KerasTensor(tuple(_listed(shape)), _dtype(x)),
@@ -175,6 +192,10 @@ _SPECS: dict[str, Callable[..., Any]] = {
     "nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "compat.v1.nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "one_hot": _hot,
+    "image.resize": _resized,
+    "compat.v1.image.resize": _resized,
+    "compat.v1.image.resize_bilinear": _resized,
+    "compat.v1.image.resize_nearest_neighbor": lambda images, size, **_: _resized(images, size, "nearest"),
 }
 
 # Arguments that are numbers, not tensors; of the functions beside them, tensors too.

@@ -10,6 +10,8 @@ from keras import ops
 from kio.layers.resize import resized
 from kio.layers.tf_arrays import last
 from kio.layers.tf_function import named, tensor
+from kio.layers.tf_math import distances
+from kio.limits import TABLE_ITEMS
 
 
 def _inner(value: Any, rank: int = 2) -> Any:
@@ -184,8 +186,8 @@ def local_response_normalization(
     input: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5
 ) -> Any:
     n = input.shape[-1]
-    near = [[1.0 if abs(i - j) <= depth_radius else 0.0 for j in range(n)] for i in range(n)]
-    total = ops.matmul(ops.square(input), tensor(near, like=input))
+    near = ops.cast(ops.less_equal(ops.absolute(distances(n, n)), depth_radius), input.dtype)
+    total = ops.matmul(ops.square(input), near)
     return input / ops.power(bias + alpha * total, beta)
 
 
@@ -269,6 +271,8 @@ def central_crop(image: Any, central_fraction: float) -> Any:
 @named("image.extract_patches")
 def extract_patches(images: Any, sizes: Any, strides: Any, rates: Any, padding: Any) -> Any:
     n = sizes[1] * sizes[2] * images.shape[-1]
+    if n * n > TABLE_ITEMS:
+        raise ValueError(f"tf.image.extract_patches: expected at most {TABLE_ITEMS} weights, found {n} by {n}")
     kernel = np.eye(n, dtype="float32").reshape(sizes[1], sizes[2], images.shape[-1], n)
     return ops.conv(
         images, tensor(kernel, like=images), _inner(strides), _padding(padding), "channels_last", _inner(rates)

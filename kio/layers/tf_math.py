@@ -109,9 +109,8 @@ def _cumulated(apply: Any, x: Any, axis: int, exclusive: bool, reverse: bool, st
     if reverse:
         x = ops.flip(x, axis)
     if exclusive:
-        n = x.shape[axis]
-        first = ops.take(x, [0], axis=axis)
-        rest = ops.take(x, list(range(n - 1)), axis=axis)
+        before = (slice(None),) * (axis % len(x.shape))
+        first, rest = x[(*before, slice(0, 1))], x[(*before, slice(0, -1))]
         x = ops.concatenate([ops.full_like(first, start), rest], axis=axis)
     x = apply(x, axis=axis)
     return ops.flip(x, axis) if reverse else x
@@ -336,15 +335,16 @@ def set_diag(input: Any, diagonal: Any) -> Any:
 
 @named("linalg.band_part")
 def band_part(input: Any, num_lower: int, num_upper: int) -> Any:
-    rows, columns = input.shape[-2], input.shape[-1]
-    mask = [
-        [
-            1.0 if (num_lower < 0 or r - c <= num_lower) and (num_upper < 0 or c - r <= num_upper) else 0.0
-            for c in range(columns)
-        ]
-        for r in range(rows)
-    ]
-    return ops.multiply(input, tensor(mask, like=input))
+    below = distances(input.shape[-2], input.shape[-1])
+    for limit, sign in ((num_lower, 1), (num_upper, -1)):
+        if limit >= 0:
+            input = ops.where(ops.less_equal(sign * below, limit), input, ops.zeros_like(input))
+    return input
+
+
+def distances(rows: int, columns: int) -> Any:
+    """Row less column, of every place of a matrix; made where it is computed, not when it is described."""
+    return ops.expand_dims(ops.arange(rows, dtype="int32"), 1) - ops.arange(columns, dtype="int32")
 
 
 @named("linalg.triangular_solve")

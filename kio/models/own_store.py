@@ -35,7 +35,7 @@ class Store(MutableMapping[str, Kept]):
 
     def __init__(self, what: str, trusted: bool) -> None:
         self.kept: dict[str, Kept] = {}
-        self.variables: set[int] = set()
+        self.variables: dict[str, int] = {}
         self._what, self._trusted = what, trusted
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -44,7 +44,7 @@ class Store(MutableMapping[str, Kept]):
         if key in self.kept:
             raise UnsupportedError(f"key in the store of {self._what}: expected each once, found {shown(key)} twice")
         if isinstance(value, variables.Variable):
-            self.variables.add(id(value))
+            self.variables[key] = id(value)
             if self._trusted:
                 self.kept[key] = value
                 return
@@ -56,6 +56,7 @@ class Store(MutableMapping[str, Kept]):
 
     def __delitem__(self, key: str) -> None:
         del self.kept[key]
+        self.variables.pop(key, None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.kept)
@@ -81,7 +82,7 @@ def _copied(what: str, value: Any) -> Value:
 
 def own(
     obj: Any, node: Node, version: tuple[int, ...] | None = None
-) -> tuple[dict[str, Kept], set[int] | None]:
+) -> tuple[dict[str, Kept], set[int] | None, list[str]]:
     """What an object writes of itself.
 
     Args:
@@ -90,25 +91,29 @@ def own(
         version: The Keras whose readers the file is for.
 
     Returns:
-        Variables and values by key, and the ids of the variables that are safe with them;
-        None where the object's own code is trusted with all that it has.
+        Variables and values by key; the ids of the variables that are safe with them, None
+        where the object's own code is trusted with all that it has; and the keys of what
+        anybody else's code stored that is none of the object's variables.
     """
     cls = type(obj)
     save = getattr(cls, "save_own_variables", None)
     if "save_own_variables" not in obj.__dict__:
         if save is _base().layer:
             found = list(obj._trainable_variables) + list(obj._non_trainable_variables)
-            return {str(i): v for i, v in enumerate(found)}, set(map(id, found))
+            return {str(i): v for i, v in enumerate(found)}, set(map(id, found)), []
         if save is _base().optimizer:
             found = slots.ordered(obj, version)
-            return {str(i): v for i, v in enumerate(found)}, set(map(id, found))
+            return {str(i): v for i, v in enumerate(found)}, set(map(id, found)), []
     trusted = "save_own_variables" not in obj.__dict__ and _is_keras(save)
     store = Store(f"{node.name or node.cls}", trusted)
     obj.save_own_variables(store)
-    if not trusted or _is_keras(cls):
-        return store.kept, None
+    if not trusted:
+        owned = {id(v) for name in ("weights", "variables") for v in getattr(obj, name, None) or ()}
+        return store.kept, None, [key for key in store.kept if store.variables.get(key) not in owned]
+    if _is_keras(cls):
+        return store.kept, None, []
     # A subclass that inherits what Keras's class writes: anything it added is not in there.
-    return store.kept, store.variables | _known_to_keras(obj)
+    return store.kept, set(store.variables.values()) | _known_to_keras(obj), []
 
 
 def _is_keras(what: Any) -> bool:

@@ -35,12 +35,14 @@ class Stored:
         path: Of its group, without ``vars``.
         kept: Variables and values, by key.
         covered: Ids of the variables that are safe, or None if all of its own are.
+        others: Keys of what is none of its variables, where its code is not Keras's own.
     """
 
     node: Node
     path: str
     kept: dict[str, Any] = field(default_factory=dict)
     covered: set[int] | None = None
+    others: list[str] = field(default_factory=list)
 
 
 def contents(
@@ -129,7 +131,7 @@ def _stored(tree: Tree, version: tuple[int, ...]) -> list[Stored]:
     for node, path in walk(tree, rule_of(version)):
         one = Stored(node, path)
         if hasattr(node.handle, "save_own_variables"):
-            one.kept, one.covered = own_store.own(node.handle, node, version)
+            one.kept, one.covered, one.others = own_store.own(node.handle, node, version)
             if node.forms and version < int4.SINCE <= eras.installed():
                 int4.store_before(one.kept, node)
             found.append(one)

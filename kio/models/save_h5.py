@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kio.contents import Contents, Value
-from kio.errors import UnsupportedError
+from kio.errors import UnsupportedError, shown
 from kio.mapping.h5_names import distinct, groups
 from kio.mapping.h5_stored import TOP
 from kio.mapping.tree import Tree
@@ -106,9 +106,11 @@ def _check(tree: Tree, stored: Sequence[Any]) -> None:
             )
     for one in stored:
         handle = one.node.handle
-        if one.kept and not (getattr(handle, "weights", None) or getattr(handle, "variables", None)):
+        owns = getattr(handle, "weights", None) or getattr(handle, "variables", None)
+        lost = one.others if owns else list(one.kept)
+        if lost:
             raise UnsupportedError(
                 f"keras_h5: expected layers with variables alone, found {one.node.name or one.node.cls}, which stores "
-                f"{', '.join(one.kept)}",
+                f"{', '.join(map(shown, lost))}",
                 hint="save as .keras or .weights.h5",
             )

@@ -27,12 +27,16 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from kio.models import downgrade, eras
 
 # What compile() makes of these depends on the shape of the output; readers leave them alone.
 _BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
+
+# Where wrappers and recurrent layers have others: keys of their configuration, and attributes.
+_WITHIN = ("layer", "cell", "cells", "forward_layer", "backward_layer")
 
 
 def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
@@ -68,20 +72,35 @@ def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
 
 
 def _layers(tree: Any) -> Iterable[dict[str, Any]]:
-    """All layers of a model, those of nested models, too."""
+    """All layers of a model, those of models in it or in a wrapper, too."""
     inner = tree.get("config")
-    for layer in inner.get("layers", ()) if isinstance(inner, dict) else ():
+    if not isinstance(inner, dict):
+        return
+    for layer in inner.get("layers") or ():
         if isinstance(layer, dict):
             yield layer
             yield from _layers(layer)
+    for wrapped in _wrapped(inner.get):
+        if isinstance(wrapped, dict):
+            yield from _layers(wrapped)
 
 
-def _has_operations(model: Any) -> bool:
+def _wrapped(get: Callable[[str, Any], Any]) -> Iterable[Any]:
+    """What a layer has within; ``get`` gives it by key, or a default."""
+    for key in _WITHIN:
+        found = get(key, None)
+        yield from found if isinstance(found, (list, tuple)) else [found]
+
+
+def _has_operations(model: Any, above: tuple[Any, ...] = ()) -> bool:
     """Whether something in a model's graph is no layer, though it may be called like one."""
     from keras import Layer, Model
 
-    parts = (*getattr(model, "operations", ()), *getattr(model, "layers", ()))
-    return any(not isinstance(part, Layer) or (isinstance(part, Model) and _has_operations(part)) for part in parts)
+    if any(model is each for each in above):
+        return False  # a layer of the user's own that knows what it is in
+    parts = (*getattr(model, "operations", ()), *getattr(model, "layers", ())) if isinstance(model, Model) else ()
+    within = [part for part in _wrapped(partial(getattr, model)) if isinstance(part, Layer)]
+    return any(not isinstance(part, Layer) or _has_operations(part, (*above, model)) for part in (*parts, *within))
 
 
 def _misread(layer: dict[str, Any], version: tuple[int, ...]) -> bool:
@@ -101,8 +120,12 @@ def _misread(layer: dict[str, Any], version: tuple[int, ...]) -> bool:
 
 def _mend(tree: dict[str, Any], todays: dict[str, Any], version: tuple[int, ...]) -> None:
     """Put Keras 3's own entries in the place of those that cannot be read."""
-    rows = tree["config"].get("layers")
-    others = todays["config"].get("layers") if isinstance(todays.get("config"), dict) else None
+    if not isinstance(todays.get("config"), dict):
+        return
+    for wrapped, other in zip(_wrapped(tree["config"].get), _wrapped(todays["config"].get), strict=False):
+        if isinstance(wrapped, dict) and isinstance(wrapped.get("config"), dict) and isinstance(other, dict):
+            _mend(wrapped, other, version)
+    rows, others = tree["config"].get("layers"), todays["config"].get("layers")
     if not isinstance(rows, list) or not isinstance(others, list) or len(rows) != len(others):
         return
     for i, (row, other) in enumerate(zip(rows, others, strict=True)):

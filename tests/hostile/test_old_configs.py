@@ -316,6 +316,56 @@ def test_operations_that_blow_up_make_no_array_at_load(function: str, kwargs: An
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 512 << 10
 
 
+def local(size: int) -> dict[str, Any]:
+    first = layer(
+        "LocallyConnected2D", filters=16, kernel_size=[3, 3], implementation=3, batch_input_shape=[None, size, size, 3]
+    )
+    return {"class_name": "Sequential", "config": {"name": "s", "layers": [first]}}
+
+
+def test_connections_of_a_kernel_are_counted_before_they_are_listed() -> None:
+    began = time.monotonic()
+    assert kio.model_from_json(json.dumps(local(64))).count_params() > 1_000_000
+    assert time.monotonic() - began < 8
+    refused(local(10**4), FormatError, match="connections")
+    refused(local(10**9), FormatError, match="connections")
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "kwargs"),
+    [
+        ("linalg.band_part", [3000, 3000], {"num_lower": 1, "num_upper": 0}),
+        ("linalg.band_part", [10**5, 10**5], {"num_lower": 1, "num_upper": 0}),
+        ("math.cumsum", [3_000_000], {"axis": 1, "exclusive": True}),
+        ("math.cumprod", [3_000_000], {"axis": 1, "exclusive": True, "reverse": True}),
+        ("nn.local_response_normalization", [2, 2, 10**5], {}),
+    ],
+)
+def test_operations_over_many_items_make_no_lists_of_them(function: str, shape: list[int], kwargs: Any) -> None:
+    config = op(function, [[["x", 0, 0, kwargs]]])
+    config["config"]["layers"][0]["config"]["batch_input_shape"] = [None, *shape]
+    if keras.config.backend() == "numpy" and shape[0] == 10**5:
+        pytest.skip("finds shapes by computing on arrays of them")
+    began = time.monotonic()
+    with contextlib.suppress(FormatError):
+        kio.model_from_json(json.dumps(config))
+    assert time.monotonic() - began < 5
+
+
+def test_a_resized_axis_out_of_proportion() -> None:
+    from kio.layers.resize import weights
+    from kio.layers.tf_images import extract_patches
+
+    with pytest.raises(ValueError, match="weights of an axis, found 4 by 1000000000000"):
+        weights(4, 10**12, "bicubic")
+    with pytest.raises(ValueError, match="extract_patches"):
+        extract_patches(np.zeros((1, 2, 2, 3)), [1, 10**5, 10**5, 1], [1, 1, 1, 1], [1, 1, 1, 1], "VALID")
+    config = op("compat.v1.image.resize_bilinear", [[["x", 0, 0, {"size": [10**12, 10**6]}]]])
+    config["config"]["layers"][0]["config"]["batch_input_shape"] = [None, 4, 4, 1]
+    with contextlib.suppress(FormatError):
+        kio.model_from_json(json.dumps(config))
+
+
 def test_calls_that_lead_nowhere() -> None:
     for calls in (
         [[["x", 10**9, 0, {}]]],

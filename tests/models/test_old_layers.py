@@ -17,6 +17,8 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
+import kio.layers  # noqa: E402
+from kio.layers import tf_function  # noqa: E402
 from kio.models.configs import ConfigError  # noqa: E402
 from kio.models.upgrade import UpgradeError  # noqa: E402
 from tests.models.old_layers import WRITERS, Corpus  # noqa: E402
@@ -42,7 +44,6 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
         "expected one that Keras 3 or kio has",
     ),
     (r"tf m image\.resize tensor", UpgradeError, "expected a constant, found a tensor"),
-    (r"OrthogonalRegularizer columns", Exception, ""),
 ]
 # Models that load, but not compiled, with a part of the warning.
 UNCOMPILED = {r"metric ('ce'|'crossentropy')": "crossentropy", r"metric MeanRelativeError": "MeanRelativeError"}
@@ -67,9 +68,6 @@ def test_outputs_are_the_writers(writer: str, name: str) -> None:
     backend = keras.config.backend()
     if words and backend != "tensorflow":
         pytest.skip("tensors of text exist in TensorFlow only")
-    for known, why in ELSEWHERE.get(backend, {}).items():
-        if re.search(known, name):
-            pytest.skip(why)
     keras.backend.clear_session()
     for pattern, kind, part in REFUSED:
         if re.search(pattern, name):
@@ -83,10 +81,6 @@ def test_outputs_are_the_writers(writer: str, name: str) -> None:
         assert any(expected in text for text in said)
     elif "training" in case:
         evaluate(corpus, case, model)
-
-
-# What a backend of Keras cannot compute, also for models of its own.
-ELSEWHERE: dict[str, dict[str, str]] = {"torch": {}, "jax": {}, "tensorflow": {}, "numpy": {}}
 
 
 def load(corpus: Corpus, case: dict[str, Any]) -> tuple[Any, list[str]]:
@@ -143,3 +137,15 @@ def evaluate(corpus: Corpus, case: dict[str, Any], model: Any) -> None:
 def test_no_case_is_refused_that_is_not_in_the_tables() -> None:
     for pattern, *_ in REFUSED:
         assert any(re.search(pattern, name) for corpus in CORPORA.values() for name in corpus.cases), pattern
+
+
+def test_argsort_of_unsigned_numbers_from_the_largest() -> None:
+    found = tf_function.FUNCTIONS["argsort"](
+        keras.ops.convert_to_tensor(np.array([3, 0, 255, 3], "uint8")), -1, "DESCENDING"
+    )
+    assert keras.ops.convert_to_numpy(found).tolist() == [2, 0, 3, 1]
+
+
+def test_dropout_with_a_shape_of_its_noise_is_refused() -> None:
+    with pytest.raises(ValueError, match="noise_shape"):
+        tf_function.FUNCTIONS["nn.dropout"](np.ones((2, 2), "float32"), 0.5, noise_shape=[2, 1])

@@ -368,6 +368,23 @@ def test_frozen_inside(tmp_path: Path) -> None:
         assert_same_weights(model, other)
 
 
+@pytest.mark.parametrize("kind", ["operation", "setting"])
+def test_within_wrappers(kind: str, tmp_path: Path) -> None:
+    """What stock Keras cannot read back of its own is mended there, too; tf.keras 2 has no operations."""
+    i = keras.Input((3, 4))
+    if kind == "operation":
+        inner = keras.Model(i, keras.ops.add(keras.layers.Dense(4)(i), i))
+    else:
+        inner = keras.Model(i, keras.layers.Attention()([i, i]))  # its score_mode is "dot"
+    model = keras.Sequential([keras.Input((2, 3, 4)), keras.layers.TimeDistributed(inner)])
+    kio.save_model(model, tmp_path / "x.h5")
+    for load in (kio.load_model, keras.saving.load_model):
+        assert np.allclose(outputs(load(tmp_path / "x.h5"))[0], outputs(model)[0])
+    if kind == "operation":
+        with pytest.raises(UnsupportedError, match="operation Add"):
+            kio.save_model(model, tmp_path / "y.h5", compat="2.15")
+
+
 # ----------------------------------------------------------------- what has no place in it
 
 
@@ -392,6 +409,35 @@ class Remembering(keras.layers.Layer):
 
     def load_own_variables(self, store: Any) -> None:
         self.seen = store["seen"]
+
+
+class Counting(keras.layers.Layer):
+    """Keeps a weight, and something beside it."""
+
+    def __init__(self, counted: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.counted, self.n = counted, 3
+
+    def build(self, shape: Any) -> None:
+        self.w = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return x * self.w
+
+    def save_own_variables(self, store: Any) -> None:
+        store["w"] = self.w
+        if self.counted:
+            store["n"] = np.int64(self.n)
+
+    def load_own_variables(self, store: Any) -> None:
+        self.w.assign(store["w"])
+
+
+def test_a_state_beside_variables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="stores n"):
+        kio.save_weights(kinds.chain(Counting(True), keras.layers.Dense(2)), tmp_path / "x.h5")
+    assert os.listdir(tmp_path) == []
+    kio.save_weights(kinds.chain(Counting(False), keras.layers.Dense(2)), tmp_path / "x.h5")
 
 
 def test_states_that_are_no_variables_are_refused(small: Any, tmp_path: Path) -> None:
@@ -434,7 +480,12 @@ def test_convert_keeps_everything(small: Any, tmp_path: Path) -> None:
     kio.convert(tmp_path / "s.h5", tmp_path / "half.h5", dtype="float16")
     half = kio.load_model(tmp_path / "half.h5", compile=False)
     assert np.allclose(outputs(half)[0], outputs(small)[0], atol=1e-2)
+    for name, dtype in [("s.h5", "bfloat16"), ("s.h5", "float8_e5m2")]:
+        with pytest.raises(UnsupportedError, match=rf"legacy \.h5.*{dtype}"):
+            kio.convert(tmp_path / name, tmp_path / "y.h5", dtype=dtype)
     kio.save_model(small, tmp_path / "x.keras")
+    with pytest.raises(UnsupportedError, match=r"legacy \.h5"):
+        kio.convert(tmp_path / "x.keras", tmp_path / "y.h5", dtype="bfloat16")
     kio.convert(tmp_path / "x.keras", tmp_path / "m.h5")
     assert_same_weights(small, keras.saving.load_model(tmp_path / "m.h5"))
     kio.save_weights(small, tmp_path / "x.weights.h5")
@@ -445,3 +496,14 @@ def test_convert_keeps_everything(small: Any, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="names of layers"):
         kio.write(tmp_path / "y.h5", {"a": np.zeros(2)})
     assert not (tmp_path / "y.h5").exists()
+
+
+@pytest.mark.parametrize("engine", ["native", "h5py"])
+def test_attributes_that_have_no_type_there(engine: str, small: Any, tmp_path: Path) -> None:
+    small.save(tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5", "a") as file:
+        file["model_weights"].attrs["colour"] = h5py.Empty("f4")
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(UnsupportedError, match=r"model_weights.*colour"):
+        kio.convert(tmp_path / "s.h5", tmp_path / "y.h5", engine=engine)
+    assert sorted(os.listdir(tmp_path)) == before

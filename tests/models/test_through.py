@@ -105,6 +105,24 @@ def test_an_older_keras_3_can_be_asked_for(tmp_path: Path, legacy: Legacy) -> No
     assert "DTypePolicy" not in text
 
 
+def test_an_older_keras_3_is_asked_for_of_todays_files(tmp_path: Path) -> None:
+    if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 5):
+        pytest.skip("the installed Keras is hardly newer")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    kio.save_model(model, tmp_path / "a.keras")
+    kio.save_weights(model, tmp_path / "a.weights.h5")
+    kio.save_model(model, tmp_path / "expected.keras", compat="3.3")
+    kio.convert(tmp_path / "a.keras", tmp_path / "b.keras", compat="3.3")
+    with zipfile.ZipFile(tmp_path / "b.keras") as made, zipfile.ZipFile(tmp_path / "expected.keras") as expected:
+        assert json.loads(made.read("metadata.json"))["keras_version"].startswith("3.3")
+        assert made.read("config.json") == expected.read("config.json")
+    for name in ("c.weights.h5", "c.h5"):
+        with pytest.raises(kio.UnsupportedError, match=r"compat.*configuration.*weights alone"):
+            kio.convert(tmp_path / "a.weights.h5", tmp_path / name, compat="3.3")
+    with pytest.raises(kio.UnsupportedError, match=r"compat.*safetensors"):
+        kio.convert(tmp_path / "a.keras", tmp_path / "c.safetensors", compat="3.3")
+
+
 def test_names_are_the_models(tmp_path: Path, legacy: Legacy) -> None:
     with pytest.raises(kio.UnsupportedError, match="rename"):
         kio.convert(legacy / "tf-2.15.1/dense.h5", tmp_path / "new.keras", rename={"a": "b"})
