@@ -77,6 +77,8 @@ def ones(shape: Any, dtype: Any = "float32") -> Any:
 
 @named("range")
 def arange(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> Any:
+    if any(isinstance(each, float) for each in (start, limit, delta)):
+        raise ValueError(f"range: expected whole numbers, found {start}, {limit}, {delta}")
     ends = sizes([start] if limit is None else [start, limit])
     return (
         ops.arange(*ends, step=delta, dtype=dtype or "int32")
@@ -189,11 +191,14 @@ def sequence_mask(lengths: Any, maxlen: Any, dtype: Any = "bool") -> Any:
 
 
 @named("one_hot")
-def one_hot(indices: Any, depth: int, on_value: Any = 1, off_value: Any = 0, axis: int = -1, dtype: Any = None) -> Any:
-    floats = any(isinstance(each, float) for each in (on_value, off_value))
-    hot = ops.one_hot(indices, depth, axis=axis, dtype=dtype or "float32")
-    made = hot * on_value + (1 - hot) * off_value if (on_value, off_value) != (1, 0) else hot
-    return made if floats or dtype else ops.cast(made, "float32")
+def one_hot(
+    indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int = -1, dtype: Any = None
+) -> Any:
+    given = [value for value in (on_value, off_value) if value is not None]
+    whole = bool(given) and all(isinstance(value, int) for value in given)
+    hot = ops.one_hot(indices, depth, axis=axis, dtype=dtype or ("int32" if whole else "float32"))
+    on, off = 1 if on_value is None else on_value, off_value or 0
+    return hot if (on, off) == (1, 0) else hot * on + (1 - hot) * off
 
 
 @named("keras.backend.batch_flatten")

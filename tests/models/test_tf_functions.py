@@ -1,0 +1,34 @@
+"""TensorFlow's functions in ``kio.layers``, where only a call and no model of the corpus tells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from kio.layers import tf_arrays  # noqa: E402
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "row"),
+    [
+        ({}, "float32", [0, 1, 0]),
+        ({"on_value": 5}, "int32", [0, 5, 0]),
+        ({"on_value": 5, "off_value": 2}, "int32", [2, 5, 2]),
+        ({"on_value": 0.5, "off_value": -1}, "float32", [-1, 0.5, -1]),
+        ({"on_value": 5, "dtype": "float32"}, "float32", [0, 5, 0]),
+    ],
+)
+def test_one_hot_is_of_the_type_of_its_values(values: dict[str, object], dtype: str, row: list[float]) -> None:
+    made = tf_arrays.one_hot(keras.ops.convert_to_tensor(np.array([1])), 3, **values)
+    assert keras.backend.standardize_dtype(made.dtype) == dtype
+    assert keras.ops.convert_to_numpy(made).tolist() == [row]
+
+
+def test_a_range_of_fractions_is_refused() -> None:
+    assert keras.ops.convert_to_numpy(tf_arrays.arange(1, 7, 2)).tolist() == [1, 3, 5]
+    with pytest.raises(ValueError, match=r"expected whole numbers, found 0\.5"):
+        tf_arrays.arange(0.5, 3.0, 0.5)
