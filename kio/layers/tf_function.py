@@ -78,8 +78,8 @@ class TFFunction(keras.Operation):  # type: ignore[misc]
         known = _static(self.function, args, kwargs)
         if known is not None:
             return known
-        # JAX would trace numbers as well, which shapes cannot be made of.
-        fixed = {key: value for key, value in kwargs.items() if key in SIZES and not _holds_tensor(value)}
+        # JAX would trace constants as well, and nobody could look at their numbers.
+        fixed = {key: value for key, value in kwargs.items() if not _holds_tensor(value)}
         free = {key: value for key, value in kwargs.items() if key not in fixed}
         return backend.compute_output_spec(partial(self.call, **fixed), *args, **free)
 
