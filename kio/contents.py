@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,6 +133,18 @@ def cast(value: Value, dtype_name: str) -> Value:
         if each.type is np.void:
             raise MissingDependencyError("ml_dtypes", "keras", f"conversion of {value.dtype_name} to {dtype_name}")
     return Value(dtype_name, value.shape, Lazy(value.nelems * row.itemsize, lambda: value.array().astype(dtype)))
+
+
+def parents(names: Iterable[str]) -> set[str]:
+    """Every group that something of these names is in, but the root."""
+    found: set[str] = set()
+    for name in names:
+        above = name.rpartition("/")[0]
+        # Those above a known one are known.
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition("/")[0]
+    return found
 
 
 # What an asset is written from: its bytes, a file of our own, or a file in a file.

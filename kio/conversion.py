@@ -7,10 +7,10 @@ from typing import Any
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint
-from kio.contents import Contents, Value, cast, value_of
+from kio.contents import Contents, Value, cast, parents, value_of
 from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
-from kio.formats.keras_weights import parents, text_of
+from kio.formats.keras_weights import text_of
 from kio.mapping.h5_stored import TOP
 from kio.mapping.stored import renamer
 from kio.raw import transfer

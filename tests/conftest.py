@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,15 @@ def real() -> Path | None:
     """The folder of real files from public repositories, or None where it is not at hand."""
     path = Path(os.environ.get("KIO_REAL", HERE.parent.parent / "shared" / "real"))
     return path if path.is_dir() else None
+
+
+def real_units(kinds: Iterable[str]) -> list[dict[str, Any]]:
+    """What is known of the real files of these kinds; nothing where they are not at hand."""
+    folder = real()
+    if folder is None:
+        return []
+    manifest = json.loads((folder / "MANIFEST.json").read_text())
+    return [unit for unit in manifest["units"] if unit["kind"] in kinds]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.containers import hdf5
-from kio.contents import Contents, Value
+from kio.contents import Contents, Value, parents
 from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.probe import Probe
@@ -163,18 +163,6 @@ def check(tensors: Mapping[str, Value], groups: Iterable[str]) -> None:
     both = next((name for name in tensors if name in inner), None)
     if both is not None:
         raise UnsupportedError(f"name: expected either a tensor or a group, found both at {shown(both)}")
-
-
-def parents(names: Iterable[str]) -> set[str]:
-    """Every group that something of these names is in, but the root."""
-    found: set[str] = set()
-    for name in names:
-        above = name.rpartition("/")[0]
-        # Those above a known one are known.
-        while above and above not in found:
-            found.add(above)
-            above = above.rpartition("/")[0]
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kio.contents import parents
 from kio.errors import MatchError
 from kio.mapping.h5_stored import TOP
 from kio.mapping.tree import Leaf, Stack
@@ -53,7 +54,7 @@ def distinct(paths: Iterable[str], reserved: Sequence[str] = ()) -> list[str]:
         reserved: Names that none of them may have.
     """
     wanted = ["/".join(part for part in path.split("/") if part not in ("", ".")) for path in paths]
-    inner = _groups(wanted) | set(reserved)
+    inner = parents(wanted) | set(reserved)
     # A name that is given to one must not be taken from another that has it by itself.
     own = set(wanted)
     taken: set[str] = set()
@@ -69,15 +70,4 @@ def distinct(paths: Iterable[str], reserved: Sequence[str] = ()) -> list[str]:
         turns[path] = turn
         taken.add(name)
         found.append(name)
-    return found
-
-
-def _groups(paths: Iterable[str]) -> set[str]:
-    """Every group that datasets of these paths are in."""
-    found: set[str] = set()
-    for path in paths:
-        above = path.rpartition("/")[0]
-        while above and above not in found:
-            found.add(above)
-            above = above.rpartition("/")[0]
     return found

@@ -22,12 +22,13 @@ import numpy.typing as npt
 
 from kio.contents import Value, value_of
 from kio.mapping.tree import Form, Node
+from kio.models.upgrade.int4 import BLOCKS
 from kio.models.values import values
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
-SINCE = (3, 14)
+SINCE = BLOCKS
 _OLD = "int4 as packed by Keras up to 3.13"
 _NEW = "int4 as packed by Keras since 3.14"
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 
@@ -14,22 +13,13 @@ import pytest
 pytest.importorskip("keras")
 
 from kio.errors import KioError
-from tests.conftest import real
+from tests.conftest import real, real_units
 from tests.differential.legacy_report import KINDS, one
 from tests.differential.real_outcomes import REFUSED, WITHOUT_REFERENCE
 
 pytestmark = pytest.mark.keras
 
-
-def units():
-    folder = real()
-    if folder is None:
-        return []
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    return [unit for unit in manifest["units"] if unit["kind"] in KINDS]
-
-
-UNITS = units()
+UNITS = real_units(KINDS)
 # NumPy's convolutions are too slow for the larger ones.
 QUICK = os.environ.get("KERAS_BACKEND") == "numpy"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import warnings
 import zipfile
 
@@ -12,20 +11,11 @@ import numpy as np
 import pytest
 
 import kio
-from tests.conftest import real
+from tests.conftest import real, real_units
 
 KINDS = ("keras_zip", "k3_weights_h5", "h5_whole", "h5_weights")
 
-
-def units():
-    folder = real()
-    if folder is None:
-        return []
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    return [unit for unit in manifest["units"] if unit["kind"] in KINDS]
-
-
-UNITS = units()
+UNITS = real_units(KINDS)
 needs_real = pytest.mark.skipif(not UNITS, reason="the real files are not at hand")
 each = pytest.mark.parametrize("unit", UNITS, ids=[unit["path"] for unit in UNITS])
 

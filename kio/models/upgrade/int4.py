@@ -14,7 +14,7 @@ from typing import Any
 
 from kio.models.upgrade.rule import Config, Context, refuse
 
-SAID, _BLOCKS = (3, 13), (3, 14)
+SAID, BLOCKS = (3, 13), (3, 14)
 _LAYERS = frozenset({"Dense", "EinsumDense", "Embedding"})
 _POLICY = {"module": "keras.dtype_policies", "registered_name": None}
 
@@ -63,7 +63,7 @@ def older(name: str, inner: Config, context: Context, installed: tuple[int, ...]
         UpgradeError: where it cannot do the same.
     """
     modes = [mode for mode in _modes(inner.get("dtype")) if mode.partition("/")[0] == "int4"]
-    if installed >= _BLOCKS or name not in _LAYERS or not modes:
+    if installed >= BLOCKS or name not in _LAYERS or not modes:
         return inner
     blocks = [mode for mode in modes if mode not in ("int4", "int4/-1")]
     if blocks:
