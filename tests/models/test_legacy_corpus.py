@@ -30,6 +30,8 @@ ROUNDED = {
 }
 # Words are tensors in TensorFlow only.
 WORDS = re.compile(r"text_|string_lookup|hashing")
+# Keras makes its layers of these on every backend, but of TensorFlow's functions.
+NEEDS_TENSORFLOW = re.compile(r"integer_lookup|hashed_crossing")
 # What Keras 3 cannot be told, and why.
 NOT_COMPILED = {"opt_legacy_both_clips": "clipping of SGD"}
 # CuDNN's layers exist in TensorFlow 1's name only; nobody wrote them into the newer formats but this corpus.
@@ -77,6 +79,8 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
     kind, suffix = continued.split(path)
     if WORDS.match(kind) and BACKEND != "tensorflow":
         pytest.skip(f"{BACKEND} has no tensors of words")
+    if NEEDS_TENSORFLOW.match(kind):
+        pytest.importorskip("tensorflow", reason="a layer that Keras makes of TensorFlow's functions")
     if kind == "lambda_layer":
         with pytest.raises(kio.UnsafeError):
             kio.load_model(path if suffix in (".h5", ".keras") else path.with_name(kind + ".h5"))
