@@ -16,10 +16,12 @@ from kio.layers.keras1 import CosineMerge, ParametricSoftplus, SReLU
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
 from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
 from kio.layers.others import Functional, RadialConstraint, RandomFourierFeatures, SeparableConv1D, SimpleRNN
+from kio.layers.regularizers import ActivityRegularizer
 from kio.layers.tf_function import TFFunction
 from kio.layers.wrappers import TimeDistributed
 
 __all__ = [
+    "ActivityRegularizer",
     "Adagrad",
     "CosineMerge",
     "DecayedSchedule",
