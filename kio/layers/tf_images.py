@@ -32,7 +32,7 @@ def _padding(value: Any) -> str:
 
 
 def _pool(apply: str, rank: int) -> Any:
-    def pool(input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None, **_: Any) -> Any:
+    def pool(input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None) -> Any:
         last(data_format)
         function = ops.max_pool if apply == "max" else ops.average_pool
         return function(input, _inner(ksize, rank), _inner(strides, rank), _padding(padding), "channels_last")

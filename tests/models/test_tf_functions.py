@@ -32,3 +32,18 @@ def test_a_range_of_fractions_is_refused() -> None:
     assert keras.ops.convert_to_numpy(tf_arrays.arange(1, 7, 2)).tolist() == [1, 3, 5]
     with pytest.raises(ValueError, match=r"expected whole numbers, found 0\.5"):
         tf_arrays.arange(0.5, 3.0, 0.5)
+
+
+@pytest.mark.tf
+def test_time_distributed_has_all_steps_in_a_graph_that_does_not_know_them() -> None:
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("only TensorFlow has shapes that are not known")
+    import tensorflow as tf
+
+    from kio.layers import TimeDistributed
+
+    x = keras.Input((None, 3))
+    model = keras.Model(x, TimeDistributed(keras.layers.Dense(2))(x))
+    data = np.ones((1, 4, 3), "float32")
+    graph = tf.function(model, input_signature=[tf.TensorSpec((None, None, 3))])
+    np.testing.assert_allclose(graph(data), model(data), rtol=1e-6)
