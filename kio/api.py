@@ -314,9 +314,7 @@ def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
         except FormatError as e:
             found[str(e)] = None
     regions = {
-        id(t.source.checked): t
-        for t in checkpoint.values()
-        if t.source is not None and t.source.checked is not None
+        id(t.source.checked): t for t in checkpoint.values() if t.source is not None and t.source.checked is not None
     }
     for tensor in regions.values():
         try:
