@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kio.layers.tf_function import is_tensor, named, sizes, tensor
+from kio.layers.tf_function import is_tensor, named, places_only, rows_only, sizes, tensor
 
 
 @named("identity", "convert_to_tensor", "debugging.check_numerics", "grad_pass_through")
@@ -192,18 +192,16 @@ def gather(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0) -> 
     axis = batch_dims if axis is None else axis
     if batch_dims == 0:
         return ops.take(params, indices, axis=axis)
-    if batch_dims != 1 or axis != 1 or len(indices.shape) != 2:
-        raise ValueError(f"tf.gather: expected one batch dimension and rows, found {batch_dims} and axis {axis}")
+    rows_only(batch_dims, axis, indices)
     picked = ops.reshape(indices, (*indices.shape, *[1] * (len(params.shape) - 2)))
     picked = ops.broadcast_to(picked, (*indices.shape, *params.shape[2:]))
     return ops.take_along_axis(params, picked, axis=1)
 
 
 @named("gather_nd", "compat.v1.gather_nd")
-def gather_nd(params: Any, indices: Any, batch_dims: int = 0) -> Any:
+def gather_nd(params: Any, indices: Any, batch_dims: int = 0, bad_indices_policy: str = "") -> Any:
     params, indices = tensor(params), tensor(indices)
-    if batch_dims:
-        raise ValueError(f"tf.gather_nd: expected no batch dimensions, found {batch_dims}")
+    places_only(batch_dims, bad_indices_policy)
     depth = indices.shape[-1]
     flat = ops.reshape(params, (-1, *params.shape[depth:]))
     place = ops.zeros_like(indices[..., 0])

@@ -8,6 +8,7 @@ backend.  Nothing is looked up by name anywhere else.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -105,7 +106,12 @@ def _static(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     Keras's numpy backend finds shapes by running the function on memory that holds anything.
     """
     spec = _SPECS.get(function)
-    return None if spec is None else spec(*args, **{k: v for k, v in kwargs.items() if k not in IDLE})
+    if spec is None:
+        return None
+    given = {key: value for key, value in kwargs.items() if key not in IDLE and value is not None}
+    # What the function does not know must not be lost on the way to its shape.
+    inspect.signature(FUNCTIONS[function]).bind(*args, **given)
+    return spec(*args, **given)
 
 
 def _holds_tensor(value: Any) -> bool:
@@ -165,17 +171,29 @@ def _getitem(x: Any, slice_spec: Any) -> Any:
     return keras.KerasTensor((*made, *left), _dtype(x))
 
 
+def rows_only(batch_dims: int, axis: int, indices: Any) -> None:
+    """Refuse what ``gather`` does not know: batches of more than rows."""
+    if batch_dims and (batch_dims != 1 or axis != 1 or len(_shape(indices)) != 2):
+        raise ValueError(f"tf.gather: expected one batch dimension and rows, found {batch_dims} and axis {axis}")
+
+
+def places_only(batch_dims: int, bad_indices_policy: str) -> None:
+    """Refuse what ``gather_nd`` does not know: batches, and zeros in the place of what is not there."""
+    if batch_dims:
+        raise ValueError(f"tf.gather_nd: expected no batch dimensions, found {batch_dims}")
+    if bad_indices_policy.upper() not in ("", "DEFAULT", "ERROR"):
+        raise ValueError(f"tf.gather_nd: expected indices that exist, found bad_indices_policy={bad_indices_policy}")
+
+
 def _taken(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0) -> Any:
     shape = _shape(params)
     axis = (batch_dims if axis is None else axis) % max(1, len(shape))
-    if batch_dims and (batch_dims != 1 or axis != 1 or len(_shape(indices)) != 2):
-        raise ValueError(f"tf.gather: expected one batch dimension and rows, found {batch_dims} and axis {axis}")
+    rows_only(batch_dims, axis, indices)
     return keras.KerasTensor((*shape[:axis], *_shape(indices)[batch_dims:], *shape[axis + 1 :]), _dtype(params))
 
 
-def _taken_nd(params: Any, indices: Any, batch_dims: int = 0) -> Any:
-    if batch_dims:
-        raise ValueError(f"tf.gather_nd: expected no batch dimensions, found {batch_dims}")
+def _taken_nd(params: Any, indices: Any, batch_dims: int = 0, bad_indices_policy: str = "") -> Any:
+    places_only(batch_dims, bad_indices_policy)
     places = _shape(indices)
     return keras.KerasTensor((*places[:-1], *_shape(params)[places[-1] :]), _dtype(params))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras")
 
-from kio.layers import tf_arrays  # noqa: E402
+from kio.layers import tf_arrays, tf_function  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -26,6 +28,18 @@ def test_one_hot_is_of_the_type_of_its_values(values: dict[str, object], dtype: 
     made = tf_arrays.one_hot(keras.ops.convert_to_tensor(np.array([1])), 3, **values)
     assert keras.backend.standardize_dtype(made.dtype) == dtype
     assert keras.ops.convert_to_numpy(made).tolist() == [row]
+
+
+def test_no_function_takes_arguments_that_it_does_not_know() -> None:
+    for name, function in tf_function.FUNCTIONS.items():
+        kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+        assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD}, name
+
+
+def test_a_shape_is_not_found_without_the_arguments_that_nobody_knows() -> None:
+    x = keras.KerasTensor((2, 4, 4, 1))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        tf_function.TFFunction("image.resize")(x, size=[2, 2], z=1)
 
 
 def test_a_range_of_fractions_is_refused() -> None:

@@ -156,6 +156,8 @@ RULES = rules(SOURCE, (
     ("rank", f"{_UNGROUPED} Conv1D Conv2D Conv3D", dropped("rank")),
     ("time_major", f"{_RECURRENT}", dropped("time_major", False, instead="transpose the input and the output")),
     ("implementation", f"{_RECURRENT} {_CELLS}", dropped("implementation")),
+    # How noise was drawn; no generator of today draws the same.
+    ("rng_type of tf_keras", "*", dropped("rng_type")),
     ("num_constants", f"{_RECURRENT}", dropped("num_constants", None)),
     ("input_length", "*", dropped("input_length")),
     ("reset_after of an old GRU", "GRU GRUCell", _reset_after),

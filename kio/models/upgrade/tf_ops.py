@@ -520,11 +520,10 @@ def _own_arguments(function: str, first: Any, others: Config) -> None:
 
     parameters = inspect.signature(table.FUNCTIONS[function]).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    free = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for key, value in [*zip(names[:1], [first], strict=False), *others.items()]:
         if value is None or key in table.IDLE:
             continue
-        if key not in names and not free:
+        if key not in names:
             raise refuse(f"{key} of {function}", "no such argument", value)
         if key in table.SIZES and function not in table.COMPUTED and holds_tensor(value):
             raise refuse(f"{key} of {function}", "a constant", "a tensor")

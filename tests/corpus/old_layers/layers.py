@@ -269,6 +269,8 @@ VALUES = {
     ("MultiHeadAttention", "output_shape"): [4, (2, 3)],
     ("MultiHeadAttention", "attention_axes"): [1, (1,)],
     ("MultiHeadAttention", "num_heads"): [1],
+    ("MultiHeadAttention", "softmax_robust_masking"): [True],
+    ("Softmax", "robust_masking"): [True],
     ("MultiHeadAttention", "key_dim"): [1],
     ("PReLU", "shared_axes"): [[1], [1, 2]],
     ("Permute", "dims"): (),
