@@ -62,6 +62,7 @@ def load_weights(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    original_backend: str | None = None,
     verify: bool = True,
     threads: int | None = None,
     limits: Limits | None = None,
@@ -80,6 +81,8 @@ def load_weights(
         include, exclude: Glob patterns over variable paths (``"encoder/*"``): load only
             these, or all but these.
         rename: Maps a key of the model to the key in the file.
+        original_backend: What a legacy file was written on (``"theano"``, ``"tensorflow"``,
+            ``"cntk"``), where it does not tell: Theano's kernels of convolutions are turned.
         verify: Check the checksums of all tensors that are read, or of the archive members
             that they are in; False checks those that are part of a chunk's codecs only.
         threads: Threads that read; None for a good number.
@@ -109,6 +112,7 @@ def load_weights(
             include=include,
             exclude=exclude,
             rename=rename,
+            original_backend=original_backend,
             verify=verify,
             threads=threads,
         )
@@ -172,6 +176,7 @@ def plan(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    original_backend: str | None = None,
     limits: Limits | None = None,
 ) -> Plan:
     """What ``load_weights`` with these arguments would load, and from where.
@@ -194,6 +199,7 @@ def plan(
             include=include,
             exclude=exclude,
             rename=rename,
+            original_backend=original_backend,
         )
     finally:
         if checkpoint is not filepath:
@@ -308,9 +314,7 @@ def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
         except FormatError as e:
             found[str(e)] = None
     regions = {
-        id(t.source.checked): t
-        for t in checkpoint.values()
-        if t.source is not None and t.source.checked is not None
+        id(t.source.checked): t for t in checkpoint.values() if t.source is not None and t.source.checked is not None
     }
     for tensor in regions.values():
         try:

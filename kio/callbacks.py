@@ -415,9 +415,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
             with Sink.open(self._metadata_path, durable=self.durable) as sink:
                 sink.write_at(0, text.encode())
 
-        saving = writing.write_contents(
-            self._weights_path, made, durable=self.durable, background=True, after=after
-        )
+        saving = writing.write_contents(self._weights_path, made, durable=self.durable, background=True, after=after)
         self._saves.begin(saving)
 
 

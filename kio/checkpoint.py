@@ -233,9 +233,7 @@ class Checkpoint(Mapping[str, Tensor]):
             for name in wanted[id(tensor)][1]:
                 yield name, array
 
-    def read_shards(
-        self, boxes: Mapping[str, tuple[slice, ...]], *, verify: bool | None = None
-    ) -> dict[str, Array]:
+    def read_shards(self, boxes: Mapping[str, tuple[slice, ...]], *, verify: bool | None = None) -> dict[str, Array]:
         """Read a part of each tensor, and no more bytes than it needs.
 
         Args:

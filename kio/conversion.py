@@ -103,9 +103,7 @@ def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> Non
         )
 
 
-def _tensors(
-    checkpoint: Checkpoint, dtype: str | None, renamed: Callable[[str], str] | None
-) -> dict[str, Value]:
+def _tensors(checkpoint: Checkpoint, dtype: str | None, renamed: Callable[[str], str] | None) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, tensor in checkpoint.items():
         new = renamed(name) if renamed else name

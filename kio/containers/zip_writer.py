@@ -202,7 +202,7 @@ class ZipWriter:
         head = self._at + 30 + len(raw) + (20 if member.wide else 0)
         gap = -head % boundary
         if 0 < gap < 6:
-            gap += -(-6 // boundary) * boundary     # too small for a field
+            gap += -(-6 // boundary) * boundary  # too small for a field
         member.data = head + gap
         return member
 

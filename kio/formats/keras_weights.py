@@ -194,9 +194,7 @@ def drafted(tensors: Mapping[str, Value], groups: Mapping[str, str | None], opti
     return drafted_with(tensors, attributes, options)
 
 
-def drafted_with(
-    tensors: Mapping[str, Value], groups: Mapping[str, Mapping[str, Any]], options: Options
-) -> Drafted:
+def drafted_with(tensors: Mapping[str, Value], groups: Mapping[str, Mapping[str, Any]], options: Options) -> Drafted:
     """The file of these tensors and groups; ``groups`` has all attributes of each, and ``""`` is the root."""
     check(tensors, [path for path in groups if path])
     if options.engine == "h5py":

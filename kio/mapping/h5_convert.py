@@ -10,7 +10,8 @@
 | CuDNNLSTM, CuDNNGRU    | LSTM, GRU                  | gates' kernels re-laid, LSTM's two biases added up |
 
 Whether an entry applies is decided from shapes and the file's own marks before anything is
-read; the arrays are converted after the read.
+read; the arrays are converted after the read.  Kernels of depthwise and separable convolutions
+are not turned: for those Keras turned them itself, each time it computed.
 
 Spec: ``preprocess_weights_for_loading`` and ``_convert_rnn_weights`` of Keras 2.0 to 2.3 and
 of tf.keras; notes/keras.md 3.6.
@@ -89,6 +90,14 @@ def recipes(part: Part, leaves: Sequence[Leaf], shapes: Sequence[tuple[int, ...]
         if all(_fits(recipe, leaf, shapes) for recipe, leaf in zip(rows, leaves, strict=True)):
             return rows
     return None
+
+
+def turns(part: Part, leaves: Sequence[Leaf]) -> bool:
+    """Whether some of the variables are kernels that Theano would have turned."""
+    if part.node.cls not in _CONVOLUTIONS and part.node.cls != "conv_lstm_cell":
+        return False
+    # A kernel of one place is the same turned.
+    return any(len(leaf.shape) > 2 and prod(leaf.shape[:-2]) > 1 for leaf in leaves)
 
 
 def consumed(rows: Sequence[Recipe]) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from kio.errors import MatchError, shown
 from kio.mapping.evidence import is_automatic
+from kio.mapping.h5_convert import turns
 from kio.mapping.h5_names import groups
 from kio.mapping.h5_optimizer import Origin, match_optimizer
 from kio.mapping.h5_order import Laid, lay, numbered
@@ -47,6 +48,7 @@ def match(
     rename: Rename = None,
     by_name: bool = False,
     whole: bool = False,
+    original_backend: str | None = None,
 ) -> Plan:
     """Decide which stored weight goes to which variable.
 
@@ -58,6 +60,7 @@ def match(
             the file; layers are then paired by name.
         by_name: Fill layers that the file has under their name, leave the others alone.
         whole: Restore the optimizer, too; without, it is left alone as Keras leaves it.
+        original_backend: On which the file was written, whatever it says itself.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
@@ -67,7 +70,8 @@ def match(
 
     Cost: a few µs a variable; no I/O but attributes.
     """
-    found = _Match(StoredLayers(checkpoint), _stack(tree), chooser(include, exclude), renamer(rename), by_name)
+    stored = StoredLayers(checkpoint, original_backend)
+    found = _Match(stored, _stack(tree), chooser(include, exclude), renamer(rename), by_name)
     return found.plan(checkpoint, _optimizers(tree) if whole else [])
 
 
@@ -286,10 +290,22 @@ class _Match:
 
     def marks(self, rows: Sequence[Row]) -> None:
         """Say what the file leaves open."""
-        convolves = any("conv" in part.node.cls for _, parts, layer in rows if layer for part in parts)
-        if self.stored.era.keras1 and self.stored.era.backend is None and convolves:
-            self.made.notes.append(
-                "The file does not say on which backend it was written; kernels of Theano would have to be turned."
+        era, made = self.stored.era, self.made
+        if not era.keras1 or era.backend is not None:
+            return
+        parts = [part for _, parts, layer in rows if layer for part in parts if not part.node.skip]
+        if not any(turns(part, [leaf for leaf in part.leaves if self.chosen(leaf)]) for part in parts):
+            return
+        if not self.stored.counted:
+            made.notes.append(
+                "The file does not say on which backend it was written, and is read as one of TensorFlow; "
+                "original_backend='theano' turns the kernels of convolutions."
+            )
+        elif made.ambiguous is None:
+            # Keras 0.x ran on Theano before it ran on TensorFlow, and stored the same for both.
+            made.ambiguous = (
+                "backend of the file: expected one that it tells, found none, and Theano's kernels of convolutions "
+                "are TensorFlow's turned; original_backend='theano' or 'tensorflow' says which it was"
             )
 
     def last_wins(self) -> None:

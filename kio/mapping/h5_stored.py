@@ -8,7 +8,8 @@ graph/param_0              a Graph of Keras 0.x: all weights of the model in one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ from kio.raw.tensor import Tensor
 TOP = "top_level_model_weights"
 # Keras 0.x counts; no genuine model has more.
 _COUNTED = 1_000_000
+# TensorFlow numbers the outputs of what makes a variable, Theano has none; only Keras 1 called kernels W.
+_OF_TENSORFLOW = re.compile(r".+:\d+")
+_OF_THEANO = re.compile(r"[^/:]+_W(?:_[a-z]+)?")
 # tf.keras 2.3 to 2.6 stored the state of random layers among their weights.
 _STATE = frozenset({"StateVar", "StateVar:0"})
 # What tf.keras's Discretization has seen; today it is no variable.
@@ -40,21 +44,25 @@ class StoredLayers:
     Attributes:
         layers: Layers that have weights, in order.
         own: The model's own weights, None where the file has no such group.
-        era: The file's marks.
+        era: The file's marks; of Keras 1, which stored no backend, the one that the names tell.
         optimizer: What ``optimizer_weights`` lists, None without it.
         summaries: What each Discretization has seen, by the layer's name.
         states: Names of random states, which today's layers do not store.
         used: Names of all tensors that belong to a layer, to the model or to the optimizer.
         counted: Keras 0.x: weights are known by number only; ``"graph"`` has no layers either.
 
+    Args:
+        checkpoint: Of a legacy HDF5 file.
+        backend: Of the writer, whatever the file says; None: what the file says.
+
     Raises:
         CorruptError: if a list names what is not there.
     """
 
-    def __init__(self, checkpoint: Any) -> None:
+    def __init__(self, checkpoint: Any, backend: str | None = None) -> None:
         self._checkpoint = checkpoint
         metadata: Mapping[str, Any] = getattr(checkpoint, "metadata", None) or {}
-        self.era = Era(metadata.get("keras_version"), metadata.get("backend"))
+        self.era = Era(metadata.get("keras_version"), backend or metadata.get("backend"))
         self.summaries: dict[str, Tensor] = {}
         self.states: list[str] = []
         self.used: set[str] = set()
@@ -74,6 +82,9 @@ class StoredLayers:
         below = prefix + "/" if prefix else ""
         found = [self._layer(below + name, name) for name in names]
         self.layers = [layer for layer in found if layer.tensors]
+        if self.era.keras1 and self.era.backend is None:
+            told = _backend(name for layer in self.layers for name in layer.names)
+            self.era = Era(self.era.version, told)
         top = self._attributes(below + TOP)
         self.own = self._layer(below + TOP, TOP) if _has(top, "weight_names") else None
         has_optimizer = _has(self._attributes("optimizer_weights"), "weight_names")
@@ -111,6 +122,17 @@ class StoredLayers:
             layer.tensors.append(tensor)
             layer.names.append(each)
         return layer
+
+
+def _backend(names: Iterable[str]) -> str | None:
+    """The backend on which Keras 1 named these weights; None where they do not agree, or do not tell."""
+    told = set()
+    for name in names:
+        if _OF_THEANO.fullmatch(name):
+            told.add("theano")
+        elif _OF_TENSORFLOW.fullmatch(name):
+            told.add("tensorflow")
+    return told.pop() if len(told) == 1 else None
 
 
 def _has(marks: Mapping[str, Any], name: str) -> bool:

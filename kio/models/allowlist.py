@@ -280,8 +280,7 @@ def _install() -> None:
     stock = getattr(serialization_lib, _HOOKED, None)
     if stock is None:
         raise FormatError(
-            f"model config: expected Keras 3.0 to 3.15, found {version()}, whose look-up of names kio "
-            "cannot make safe",
+            f"model config: expected Keras 3.0 to 3.15, found {version()}, whose look-up of names kio cannot make safe",
             hint="pass safe_mode=False if you trust the file",
         )
     if not _installed:

@@ -5,7 +5,9 @@
 +============+==============================+=========================================+
 | torch, CPU | the parameter's own memory   | copy into the parameter                 |
 | torch, GPU | an array                     | copy to the device                      |
-| jax        | an array                     | alias (CPU, 64-byte aligned) or one copy|
+| jax, CPU   | large: the old value's memory| donation (see ``jax_memory``)           |
+|            | else an array                | alias (64-byte aligned) or one copy     |
+| jax, GPU   | an array                     | copy to the device                      |
 | tensorflow | an array                     | alias (64-byte aligned) or one copy     |
 | numpy      | an array                     | the array itself                        |
 | other      | an array                     | ``Variable.assign``                     |
@@ -167,13 +169,28 @@ def _split(
 _WIDE = frozenset({"float64", "int64", "uint64", "complex128"})
 
 
+def _jax_destinations(targets: Sequence[Any]) -> list[Memory | None]:
+    from kio.models.jax_memory import memory
+
+    return memory(targets)
+
+
+def _jax_settled(targets: Sequence[Any]) -> None:
+    from kio.models.jax_memory import close
+
+    close(targets)
+
+
 def _jax_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
     from kio.models.jax_arrays import canonical, make
+    from kio.models.jax_memory import lend
 
     with _quiet() if any(map(_is_narrowed, targets)) else contextlib.nullcontext():
         targets, arrays = _split(targets, arrays, lambda _, array: canonical(array.dtype))
     distributed = variables.is_distributed()
-    for variable, value in zip(targets, make(arrays), strict=True):
+    values = make(arrays)
+    lend(values)
+    for variable, value in zip(targets, values, strict=True):
         if not distributed and getattr(variable, "_layout", None) is None:
             variables.set_value(variable, value)
         elif variables.is_deferred(variable):
@@ -208,6 +225,13 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Explicitly requested dtype", UserWarning)
         yield
+
+
+def _jax_snapshot(variable: Any) -> Any:
+    from kio.models.jax_memory import is_open
+
+    value = variables.raw_value(variable)
+    return value.copy() if is_open(value) else value
 
 
 def _jax_restore(variable: Any, value: Any) -> None:
@@ -303,7 +327,7 @@ def _any_restore(variable: Any, value: Any) -> None:
 _ANY = Backend(_nowhere, _assign_each, _nothing, _any_snapshot, _any_restore)
 
 BACKENDS: dict[str, Backend] = {
-    "jax": Backend(_nowhere, _jax_put, _nothing, variables.raw_value, _jax_restore),
+    "jax": Backend(_jax_destinations, _jax_put, _jax_settled, _jax_snapshot, _jax_restore),
     "torch": Backend(_torch_destinations, _torch_put, _torch_settled, _torch_snapshot, _torch_restore),
     "tensorflow": Backend(_nowhere, _tensorflow_put, _nothing, _tensorflow_snapshot, _tensorflow_restore),
     "numpy": Backend(_nowhere, _numpy_put, _nothing, _numpy_snapshot, _any_restore),

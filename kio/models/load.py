@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint
-from kio.errors import FormatError, MatchError, UnsupportedError
+from kio.errors import FormatError, MatchError, UnsupportedError, shown
 from kio.mapping import LAYOUTS
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
 from kio.mapping.tree import Leaf
@@ -32,6 +32,9 @@ from kio.raw.tensor import Tensor
 Array = npt.NDArray[Any]
 Pair = tuple[Tensor, Leaf]
 Rename = Callable[[str], str] | Mapping[str, str] | None
+
+# What multi-backend Keras ran on; only Theano convolves, all others correlate.
+_BACKENDS = ("theano", "tensorflow", "cntk")
 
 # Arrays that wait to be handed over while the values that they replace are still alive.
 _BATCH = 48 << 20
@@ -50,6 +53,7 @@ def plan(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Rename = None,
+    original_backend: str | None = None,
     whole: bool = False,
 ) -> Plan:
     """What ``load_weights`` would load, and from where; nothing is read, nothing refused.
@@ -58,7 +62,7 @@ def plan(
         model: A live Keras model.
         checkpoint: An opened checkpoint.
         skip_mismatch: Accepted for symmetry; the plan lists misfits either way.
-        by_name, objects_to_skip, include, exclude, rename: As in ``kio.load_weights``.
+        by_name, objects_to_skip, include, exclude, rename, original_backend: As in ``kio.load_weights``.
         whole: The model was made for this file: what ``load_weights`` leaves alone counts, too.
     """
     from kio.models import keras3, slots
@@ -67,6 +71,9 @@ def plan(
         raise UnsupportedError(
             f"layout: expected one of {', '.join(LAYOUTS)}, found {checkpoint.layout}", source=checkpoint.name
         )
+    legacy = checkpoint.layout == "h5_layers"
+    if original_backend is not None:
+        _check_backend(original_backend, legacy)
     layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
     tree = keras3.tree(model, objects_to_skip or ())
     unknown = checkpoint.layout == "keras_paths" and slots.rekey(tree, _version(checkpoint.metadata))
@@ -77,7 +84,7 @@ def plan(
         exclude=_patterns(exclude),
         rename=rename,
         by_name=by_name,
-        **({"whole": True} if whole and checkpoint.layout == "h5_layers" else {}),
+        **({"whole": whole, "original_backend": original_backend} if legacy else {}),
     )
     if unknown:
         made.notes.append(
@@ -85,6 +92,13 @@ def plan(
             "not say who wrote it, and is read as one of this Keras."
         )
     return made
+
+
+def _check_backend(name: str, legacy: bool) -> None:
+    if not legacy:
+        raise MatchError("original_backend: expected a legacy HDF5 file, found one whose kernels no backend turns")
+    if name not in _BACKENDS:
+        raise MatchError(f"original_backend: expected one of {', '.join(_BACKENDS)}, found {shown(str(name))}")
 
 
 def _version(metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -107,6 +121,7 @@ def load_weights(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Rename = None,
+    original_backend: str | None = None,
     verify: bool | None = None,
     threads: int | None = None,
     fresh: bool = False,
@@ -141,6 +156,7 @@ def load_weights(
         include=include,
         exclude=exclude,
         rename=rename,
+        original_backend=original_backend,
         whole=fresh,
     )
     made.check(SKIP_MISMATCH if skip_mismatch else KERAS)

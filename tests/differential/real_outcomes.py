@@ -1,7 +1,6 @@
-"""What becomes of each real legacy file: everything is equal, loaded or has a model but for these.
+"""What becomes of each real legacy file: everything is equal or loaded but for these.
 
-``equal``: outputs are the reference's.  ``loaded``: there is no reference.  ``no model``: the
-repository has weights only.
+``equal``: outputs are the reference's.  ``loaded``: there is no reference.
 """
 
 # Path: error class and a part of its message.

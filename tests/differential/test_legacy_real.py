@@ -39,7 +39,7 @@ def test_outcome(unit):
             assert type(refused.value).__name__ == kind
             return
         outcome, why = one(real(), unit, True)
-    expected = "no model" if unit["kind"] == "h5_weights" else "loaded" if path in WITHOUT_REFERENCE else "equal"
+    expected = "loaded" if path in WITHOUT_REFERENCE else "equal"
     assert outcome == expected, why
 
 

@@ -12,5 +12,6 @@ def table_of(
     runs: Sequence[tuple[int, int]],
     sums: Sequence[Sequence[int]],
 ) -> bytes: ...
+
 @final
 class Table: ...

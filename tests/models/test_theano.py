@@ -1,0 +1,141 @@
+"""Models that Keras 1.2 and 2.2 wrote on Theano: every kind computes what Theano computed."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+import kio  # noqa: E402
+from kio.errors import MatchError  # noqa: E402
+from tests.conftest import CORPUS  # noqa: E402
+
+pytestmark = pytest.mark.keras
+
+
+def members(writer: str) -> dict[str, bytes]:
+    with zipfile.ZipFile(CORPUS / "theano" / f"{writer}.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+FILES = {writer: members(writer) for writer in ("keras-1.2.2", "keras-2.2.4")}
+CASES = [(writer, name[:-3]) for writer, files in FILES.items() for name in files if name.endswith(".h5")]
+
+
+def arrays(npz: bytes, letter: str) -> list[Any]:
+    with np.load(io.BytesIO(npz)) as stored:
+        return [stored[name] for name in sorted(stored.files) if name.startswith(letter)]
+
+
+def agrees(model: Any, npz: bytes) -> None:
+    given, expected = arrays(npz, "x"), arrays(npz, "y")
+    if keras.backend.backend() == "tensorflow":
+        skip_without_gpu(model)
+    found = model(given if len(given) > 1 else given[0], training=False)
+    found = found if isinstance(found, (list, tuple)) else [found]
+    for mine, theirs in zip(found, expected, strict=True):
+        scale = max(float(np.abs(theirs).max()), 1e-6)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(mine), theirs, rtol=0, atol=1e-5 * scale)
+
+
+def skip_without_gpu(model: Any) -> None:
+    """TensorFlow has no such convolution on CPUs."""
+    for layer in model._flatten_layers():
+        first = getattr(layer, "data_format", None) == "channels_first"
+        if first and type(layer).__name__ in ("Conv3D", "Conv2DTranspose", "ConvLSTM2D", "DepthwiseConv2D"):
+            pytest.skip("TensorFlow computes channels first on GPUs only")
+
+
+@pytest.mark.parametrize(("writer", "kind"), CASES)
+def test_configuration_and_weights(writer: str, kind: str) -> None:
+    files = FILES[writer]
+    options = {"original_backend": "theano"} if writer.startswith("keras-0") else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = kio.model_from_json(files[f"{kind}.json"].decode())
+    report = kio.load_weights(model, files[f"{kind}.h5"], **options)
+    assert len(report.loaded) == len({id(v) for v in model.weights}) and not report.unexpected
+    if any(len(v.shape) > 1 for layer in model.layers for v in layer.weights) and kind != "prelu":
+        assert report.plan.rule.endswith("on theano")
+    agrees(model, files[f"{kind}.npz"])
+
+
+@pytest.mark.parametrize(("writer", "kind"), [case for case in CASES if not case[0].startswith("keras-0")])
+def test_whole_models(writer: str, kind: str) -> None:
+    files = FILES[writer]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = kio.load_model(files[f"{kind}.h5"])
+    agrees(model, files[f"{kind}.npz"])
+
+
+def named(names: list[str], version: str | None = None) -> bytes:
+    """Weights of one convolution under these names."""
+    out = io.BytesIO()
+    with h5py.File(out, "w") as file:
+        if version:
+            file.attrs["keras_version"] = version
+        file.attrs["layer_names"] = [b"conv"]
+        group = file.create_group("conv")
+        group.attrs["weight_names"] = [name.encode() for name in names]
+        group[names[0]] = np.arange(12, dtype="float32").reshape(2, 3, 1, 2)
+        group[names[1]] = np.zeros(2, "float32")
+    return out.getvalue()
+
+
+def turned(file: bytes, **options: Any) -> bool:
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, (2, 3), name="conv")])
+    kio.load_weights(model, file, **options)
+    kernel = keras.ops.convert_to_numpy(model.weights[0])
+    assert kernel[0, 0, 0, 0] in (0, 10)
+    return bool(kernel[0, 0, 0, 0] == 10)
+
+
+@pytest.mark.parametrize(
+    ("names", "version", "expected"),
+    [
+        (["conv_W", "conv_b"], None, True),
+        (["conv_W", "conv_b"], "1.2.2", True),
+        (["conv_W:0", "conv_b:0"], None, False),
+        (["conv_W_1:0", "conv_b_1:0"], "1.0.8", False),
+        (["conv_W", "conv_b:0"], None, False),  # they contradict each other
+        (["kernel", "bias"], None, False),  # nobody's names
+        (["param_0", "param_1"], None, False),
+        (["conv_W", "conv_b"], "2.1.0", False),  # Keras 2 says it where it was Theano
+    ],
+)
+def test_names_tell_the_backend_of_keras_1(names: list[str], version: str | None, expected: bool) -> None:
+    file = named(names, version)
+    assert turned(file) is expected
+    assert turned(file, original_backend="theano") is True
+    assert turned(file, original_backend="cntk") is False
+
+
+def test_a_file_that_does_not_tell_says_so() -> None:
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, (2, 3), name="conv")])
+    assert "original_backend='theano'" in " ".join(kio.plan(model, named(["kernel", "bias"])).notes)
+    assert not kio.plan(model, named(["conv_W", "conv_b"])).notes
+    dense = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, (2, 3), name="conv")])
+    assert not kio.plan(dense, named(["kernel", "bias"]), original_backend="theano").notes
+
+
+def test_backends_that_are_none() -> None:
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, (2, 3), name="conv")])
+    before = keras.ops.convert_to_numpy(model.weights[0]).copy()
+    with pytest.raises(MatchError, match="original_backend: expected one of theano"):
+        kio.load_weights(model, named(["kernel", "bias"]), original_backend="Theano")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model.weights[0]), before)
+
+
+def test_newer_files_have_no_such_question(tmp_path: Any) -> None:
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, (2, 3), name="conv")])
+    kio.save_weights(model, tmp_path / "m.weights.h5")
+    with pytest.raises(MatchError, match="original_backend: expected a legacy HDF5 file"):
+        kio.load_weights(model, tmp_path / "m.weights.h5", original_backend="theano")
