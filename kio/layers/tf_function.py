@@ -323,7 +323,10 @@ COMPUTED = frozenset({"reshape", "broadcast_to", "tile", "fill", "zeros", "ones"
 def sizes(shape: Any) -> list[Any]:
     """A shape whose numbers may have been computed: plain numbers where they can be had."""
     if is_tensor(shape):
-        shape = list(_concrete(shape))
+        try:
+            shape = list(_concrete(shape))
+        except Exception:  # a tensor of a graph: TensorFlow takes its parts as they are
+            shape = [shape[i] for i in range(int(shape.shape[0]))]
     return [_number(each) for each in shape]
 
 
