@@ -12,6 +12,7 @@ from kio.layers import tf_arrays, tf_images, tf_math  # noqa: F401  (their funct
 from kio.layers.dense import Highway, MaxoutDense
 from kio.layers.functions import hard_sigmoid
 from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, UpSampling2D
+from kio.layers.keras0 import ThresholdedLinear, TimeDistributedMerge
 from kio.layers.keras1 import CosineMerge, ParametricSoftplus, SReLU
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
 from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
@@ -41,7 +42,9 @@ __all__ = [
     "SeparableConv1D",
     "SimpleRNN",
     "TFFunction",
+    "ThresholdedLinear",
     "TimeDistributed",
+    "TimeDistributedMerge",
     "UpSampling2D",
     "hard_sigmoid",
 ]

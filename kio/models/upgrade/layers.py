@@ -30,6 +30,8 @@ KIO_LAYERS = frozenset(
         "ParametricSoftplus",
         "SReLU",
         "CosineMerge",
+        "ThresholdedLinear",
+        "TimeDistributedMerge",
     }
 )
 
