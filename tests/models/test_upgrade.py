@@ -11,7 +11,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from kio.errors import CorruptError, UnsafeError, UnsupportedError  # noqa: E402
+from kio.errors import CorruptError, KioError, UnsafeError, UnsupportedError  # noqa: E402
 from kio.models.configs import model_from_config  # noqa: E402
 from kio.models.upgrade import Era, UpgradeError, keras1, keras2, keras3, tf_ops, upgrade  # noqa: E402
 
@@ -345,7 +345,10 @@ def test_functions_and_arguments_without_an_equal_are_refused() -> None:
     for function, kwargs in (("image.draw_bounding_boxes", {}), ("matmul", {"b": [1.0], "c": 1}),
                              ("math.reduce_mean", {"axis": ["x", 0, 0]}), ("os.system", {}), ("einsum", {}),
                              ("sequence_mask", {"maxlen": ["x", 0, 0]}), ("gather", {"axis": ["x", 0, 0]}),
-                             ("math.squared_difference", {"z": 1})):  # fmt: skip
+                             ("math.squared_difference", {"z": 1}), ("identity", {"z": 1}), ("shape", {"z": 1}),
+                             ("math.add_n", {"z": 1}), ("compat.v1.gather", {"indices": [0], "z": 1}),
+                             ("nn.max_pool2d", {"ksize": 2, "strides": 2, "padding": "VALID", "z": 1}),
+                             ("nn.softmax_cross_entropy_with_logits", {"logits": [[1.0] * 4], "z": 1})):  # fmt: skip
         config = functional(copy.deepcopy(X), op(function, [["x", 0, 0, kwargs]]), outputs=[["op", 0, 0]])
         with pytest.raises(UpgradeError):
             model_from_config(config)
@@ -356,7 +359,7 @@ def test_every_operation_named_exists() -> None:
 
     arguments = {"shape": [1], "axis": 0, "indices": 1, "depth": 2, "perm": [0], "multiples": [1], "paddings": [[0, 0]],
                  "num_or_size_splits": 2, "size": [2, 2], "clip_value_min": 0, "clip_value_max": 1,
-                 "repeats": 2, "shift": 1, "dtype": "float32", "slice_spec": 0, "inputs": [1]}  # fmt: skip
+                 "repeats": 2, "shift": 1, "dtype": "float32", "slice_spec": 0, "inputs": [1], "y": 1}  # fmt: skip
     for function, make in tf_ops.FUNCTIONS.items():
         module, cls, *_ = make(tf_ops._Arguments(function, "ab,bc->ac", dict(arguments)))
         assert hasattr(importlib.import_module(module), cls), function
@@ -375,6 +378,34 @@ def test_nodes_of_graphs() -> None:
         "op": "Mean", "attr": {"keep_dims": {"b": True}}}}}  # fmt: skip
     np.testing.assert_allclose(output(functional(copy.deepcopy(X), mean, outputs=[["t", 0, 0]])),
                                DATA.mean(1, keepdims=True), rtol=1e-5)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "problem"),
+    [
+        ("BiasAdd", {"data_format": {"s": "TkNIVw=="}}, "expected channels last"),
+        ("GatherV2", {"batch_dims": {"i": "1"}}, "expected one batch dimension"),
+    ],
+)
+def test_attributes_of_nodes_that_change_the_numbers(name: str, attributes: dict[str, Any], problem: str) -> None:
+    node = {
+        "name": "t", "class_name": "TensorFlowOpLayer", "inbound_nodes": [[["x", 0, 0, {}]]],
+        "config": {"name": "t", "constants": {"1": [1]}, "node_def": {"op": name, "attr": attributes}},
+    }  # fmt: skip
+    with pytest.raises(KioError, match=problem):
+        model_from_config(functional(copy.deepcopy(X), node, outputs=[["t", 0, 0]]))
+
+
+def test_names_with_slashes_lose_them_wherever_they_stand() -> None:
+    a, b = member("a/b", "Dense", call(["x", 0, 0]), units=2), member("a_b", "Dense", call(["a/b", 0, 0]), units=3)
+    config = functional(copy.deepcopy(X), a, b, outputs=[["a_b", 0, 0], ["a/b", 0, 0]])
+    made = upgrade(config, Era.of({"keras_version": "2.4.0"}), training_config={
+        "loss": {"a/b": "mse", "a_b": "mae"}, "optimizer_config": {"class_name": "SGD", "config": {}}})  # fmt: skip
+    inner = made.config["config"]
+    assert [layer["name"] for layer in inner["layers"]] == ["x", "a_b_1", "a_b"]
+    assert [place[0] for place in inner["output_layers"]] == ["a_b", "a_b_1"]
+    assert set(made.config["compile_config"]["loss"]) == {"a_b", "a_b_1"}
+    assert made.applied["name with slashes"] == 1
 
 
 def test_bytecode_never_runs() -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kio.models.upgrade import graph
+from kio.models.upgrade import graph, names
 from kio.models.upgrade.rule import Config, Context, Era, UpgradeError
 
 __all__ = ["Era", "UpgradeError", "Upgraded", "upgrade"]
@@ -87,6 +87,7 @@ def upgrade(
     stored = training_config or changed.get("compile_config")
     if isinstance(stored, dict) and stored and (training_config is not None or not todays):
         try:
+            stored = names.keyed(stored, context.renamed)
             changed["compile_config"] = training.upgrade(stored, context, _outputs(changed))
         except UpgradeError as error:
             changed["compile_config"] = None

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from kio.errors import CorruptError, shown
 from kio.models.allowlist import builtin_class
-from kio.models.upgrade import graph, keras1, keras2, keras3, objects, tf_ops
+from kio.models.upgrade import graph, keras1, keras2, keras3, names, objects, tf_ops
 from kio.models.upgrade.rule import Config, Context, Rule, refuse
 
 _FUNCTIONAL = {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional"}
@@ -37,14 +39,27 @@ KIO_LAYERS = frozenset(
 
 # Interpolations that are the same on every backend of Keras 3.
 _PLAIN = ("bilinear", "nearest")
+_BIASED = (
+    *("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+    *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv2D"),
+)
 # Layers that Keras 3 has, but not with these arguments: kio's of the same name takes them.
-_KIO_WHERE: dict[str, Callable[[Config], bool]] = {
-    "Resizing": lambda c: c.get("interpolation", "bilinear") not in _PLAIN,
-    "UpSampling2D": lambda c: c.get("interpolation", "nearest") not in _PLAIN,
-    "RandomCrop": lambda c: True,
-    "SimpleRNN": lambda c: c.get("activity_regularizer") is not None,
-    "SeparableConv1D": lambda c: c.get("padding") == "causal",
-    "TimeDistributed": lambda c: _normalizes(c),
+# Asked with the arguments, and with the shape of the inputs or None.
+_KIO_WHERE: dict[str, Callable[[Config, Any], bool]] = {
+    "Resizing": lambda c, _: c.get("interpolation", "bilinear") not in _PLAIN,
+    "UpSampling2D": lambda c, _: c.get("interpolation", "nearest") not in _PLAIN,
+    "RandomCrop": lambda c, _: True,
+    "SimpleRNN": lambda c, _: c.get("activity_regularizer") is not None,
+    **dict.fromkeys(_BIASED, lambda c, _: _bias_misplaced(c)),
+    "SeparableConv1D": lambda c, _: c.get("padding") == "causal" or _bias_misplaced(c),
+    "LayerNormalization": lambda c, shape: _axes_misread(c, shape),
+    # JAX's own attention wants values as wide as keys.
+    "MultiHeadAttention": lambda c, _: (
+        keras.config.backend() == "jax" and c.get("value_dim") not in (None, c.get("key_dim"))
+    ),
+    # SciPy, behind the numpy backend, wants a tuple.
+    "Softmax": lambda c, _: isinstance(c.get("axis"), list) and keras.config.backend() == "numpy",
+    "TimeDistributed": lambda c, shape: _normalizes(c) or _steps_miscounted(shape),
 }
 
 _ACTIVATIONS = ("activation", "recurrent_activation")
@@ -72,6 +87,11 @@ class Layers:
 
     def model(self, config: Config) -> Config:
         """A whole model: the outermost object of a configuration."""
+        context = self.context
+        context.renamed = {} if context.era.modern else names.slashed(config)
+        if context.renamed:
+            config = names.renamed(config, context.renamed)
+            context.applied["name with slashes"] += len(context.renamed)
         self.root = {k: v for k, v in config.items() if k not in ("keras_version", "backend")}
         return self.layer(self.root)
 
@@ -199,7 +219,7 @@ class Layers:
         self.rules(name, inner)
         self.arguments(name, inner)
         inner = keras3.known(name, inner, self.context)
-        if name in KIO_LAYERS or (not self.context.era.modern and _KIO_WHERE.get(name, _never)(inner)):
+        if name in KIO_LAYERS or (not self.context.era.modern and _KIO_WHERE.get(name, _never)(inner, _built(node))):
             return self.finish(node, objects.kio_class(name, self.context), inner)
         return self.finish(node, {"module": "keras.layers", "class_name": name, "registered_name": None}, inner)
 
@@ -303,8 +323,41 @@ def _has_mode(layer: Config) -> bool:
     return any(call.get("kwargs", {}).get("training") is not None for call in layer.get("inbound_nodes", ()))
 
 
-def _never(config: Config) -> bool:
+def _never(config: Config, shape: Any) -> bool:
     return False
+
+
+def _built(node: Config) -> Any:
+    """The shape that a layer was built for, where the file says so."""
+    stored = node.get("build_config")
+    return stored.get("input_shape") if isinstance(stored, dict) else None
+
+
+def _bias_misplaced(config: Config) -> bool:
+    """Whether Keras's backend might take the width for the channels; see ``kio.layers.first``."""
+    return bool(
+        keras.config.backend() == "tensorflow"
+        and config.get("data_format") == "channels_first"
+        and config.get("use_bias", True)
+    )
+
+
+def _steps_miscounted(shape: Any) -> bool:
+    """Whether TensorFlow's graphs might take the batch for the number of steps; see ``kio.layers.TimeDistributed``."""
+    known = isinstance(shape, list) and len(shape) > 1 and isinstance(shape[1], int)
+    return keras.config.backend() == "tensorflow" and not known
+
+
+def _axes_misread(config: Config, shape: Any) -> bool:
+    """Whether torch might normalize other axes; see ``kio.layers.LayerNormalization``."""
+    axis = config.get("axis", -1)
+    axes = axis if isinstance(axis, list) else [axis]
+    if keras.config.backend() != "torch" or axes == [-1] or not all(isinstance(each, int) for each in axes):
+        return False
+    if not isinstance(shape, list) or not all(n is None or isinstance(n, int) for n in shape) or not shape:
+        return True
+    rank = len(shape)
+    return sorted(each % rank for each in axes) != list(range(rank - len(axes), rank))
 
 
 def _normalizes(value: Any) -> bool:
