@@ -90,6 +90,9 @@ def model_from_config(
                 tree, dict(custom_objects) if custom_objects else None, safe_mode=safe
             )
             _build_activations(model)
+            if done.order:
+                # Files of Keras 0.x have no names: what comes first in them is known from here alone.
+                model._kio_order = done.order
             return model
     except KioError:
         raise
