@@ -24,6 +24,7 @@ from kio.layers.first import (
 )
 from kio.layers.functions import hard_sigmoid
 from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, UpSampling2D
+from kio.layers.keras0 import ThresholdedLinear, TimeDistributedMerge
 from kio.layers.keras1 import CosineMerge, ParametricSoftplus, SReLU
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
 from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
@@ -75,7 +76,9 @@ __all__ = [
     "SimpleRNN",
     "Softmax",
     "TFFunction",
+    "ThresholdedLinear",
     "TimeDistributed",
+    "TimeDistributedMerge",
     "UpSampling2D",
     "hard_sigmoid",
 ]

@@ -246,6 +246,11 @@ _SPECS: dict[str, Callable[..., Any]] = {
     "nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "compat.v1.nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "one_hot": _hot,
+    # torch would sum up as many items as there are.
+    **dict.fromkeys(
+        ("math.cumsum", "math.cumprod"),
+        lambda x, axis=0, exclusive=False, reverse=False: keras.KerasTensor(_shape(x), _dtype(x)),
+    ),
     # What memory holds may have no inverse.
     "linalg.inv": lambda input, adjoint=False: keras.KerasTensor(_shape(input), _dtype(input)),
     "linalg.triangular_solve": lambda matrix, rhs, lower=True, adjoint=False: keras.KerasTensor(
@@ -321,7 +326,10 @@ COMPUTED = frozenset({"reshape", "broadcast_to", "tile", "fill", "zeros", "ones"
 def sizes(shape: Any) -> list[Any]:
     """A shape whose numbers may have been computed: plain numbers where they can be had."""
     if is_tensor(shape):
-        shape = list(_concrete(shape))
+        try:
+            shape = list(_concrete(shape))
+        except Exception:  # a tensor of a graph: TensorFlow takes its parts as they are
+            shape = [shape[i] for i in range(int(shape.shape[0]))]
     return [_number(each) for each in shape]
 
 

@@ -92,6 +92,9 @@ def model_from_config(
             )
             _build_activations(model)
             rebuilt.freeze(model)
+            if done.order:
+                # Files of Keras 0.x have no names: what comes first in them is known from here alone.
+                model._kio_order = done.order
             return model
     except KioError:
         raise

@@ -61,3 +61,14 @@ def test_time_distributed_has_all_steps_in_a_graph_that_does_not_know_them() -> 
     data = np.ones((1, 4, 3), "float32")
     graph = tf.function(model, input_signature=[tf.TensorSpec((None, None, 3))])
     np.testing.assert_allclose(graph(data), model(data), rtol=1e-6)
+
+
+def test_shapes_that_are_computed_inside_a_compiled_step() -> None:
+    if keras.config.backend() == "torch":
+        pytest.skip("torch compiles nothing here")
+    x = keras.Input((4,), batch_size=2)
+    shape = tf_function.TFFunction("shape")(x)
+    longer = tf_function.TFFunction("concat")([shape, [1]], axis=0)
+    model = keras.Model(x, tf_function.TFFunction("reshape")(x, shape=longer))
+    data = np.arange(8, dtype="float32").reshape(2, 4)
+    assert model.predict(data, batch_size=2, verbose=0).tolist() == data[..., None].tolist()

@@ -32,6 +32,8 @@ KIO_LAYERS = frozenset(
         "ParametricSoftplus",
         "SReLU",
         "CosineMerge",
+        "ThresholdedLinear",
+        "TimeDistributedMerge",
     }
 )
 

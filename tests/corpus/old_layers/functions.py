@@ -15,7 +15,7 @@ FUNCTIONS = {
         "2 / x": lambda x: 2 / (x + 3), "x // 0.5": lambda x: x // 0.5, "x % 0.3": lambda x: x % 0.3, "x ** 2": lambda x: x**2,
         "2 ** x": lambda x: 2.0**x, "-x": lambda x: -x, "abs(x)": abs, "x > 0": lambda x: x > 0, "x >= 0": lambda x: x >= 0,
         "x < 0": lambda x: x < 0, "x <= 0": lambda x: x <= 0, "0.5 // x": lambda x: 0.5 // (x + 3), "5 % x": lambda x: 5.0 % (x + 3),
-        "softmax dim": lambda x: tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(labels=x, logits=x * 2, axis=0), "convert": lambda x: tf.convert_to_tensor(x, dtype=tf.float32), "size": lambda x: x * tf.cast(tf.size(x), "float32"),
+        "softmax dim": lambda x: tf.compat.v1.nn.softmax_cross_entropy_with_logits_v2(labels=x, logits=x * 2, axis=0), "convert": lambda x: tf.convert_to_tensor(x, dtype=tf.float32),
         "x + constant": lambda x: x + tf.constant([1.0, 2.0, 3.0, 4.0]), "constant - x": lambda x: tf.constant([[1.0], [2.0]]) - x,
         "x + list": lambda x: x + [1.0, 2.0, 3.0, 4.0], "x @ constant": lambda x: x @ tf.ones((4, 2)),
         "x == x": lambda x: tf.equal(x, 0.5), "x != x": lambda x: tf.not_equal(x, 0.5),
