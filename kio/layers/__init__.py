@@ -37,10 +37,12 @@ from kio.layers.others import (
     SimpleRNN,
     Softmax,
 )
+from kio.layers.regularizers import ActivityRegularizer
 from kio.layers.tf_function import TFFunction
 from kio.layers.wrappers import TimeDistributed
 
 __all__ = [
+    "ActivityRegularizer",
     "Adagrad",
     "Conv1D",
     "Conv1DTranspose",

@@ -91,6 +91,16 @@ def ones(shape: Any, dtype: Any = "float32") -> Any:
     return ops.ones(sizes(shape), dtype=dtype)
 
 
+@named("zeros_like")
+def zeros_like(input: Any, dtype: Any = None, **_: Any) -> Any:
+    return ops.zeros_like(input, dtype=dtype)
+
+
+@named("ones_like")
+def ones_like(input: Any, dtype: Any = None, **_: Any) -> Any:
+    return ops.ones_like(input, dtype=dtype)
+
+
 @named("range")
 def arange(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> Any:
     if any(isinstance(each, float) for each in (start, limit, delta)):
@@ -130,6 +140,8 @@ def _key(spec: Any) -> Any:
         return [_key(each) for each in spec]
     if isinstance(spec, dict) and set(spec) == {"start", "stop", "step"}:
         return slice(*(None if spec[k] is None else sizes([spec[k]])[0] for k in ("start", "stop", "step")))
+    if isinstance(spec, str) and spec == "...":
+        return Ellipsis
     return sizes([spec])[0] if is_tensor(spec) else spec
 
 

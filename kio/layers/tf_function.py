@@ -115,7 +115,9 @@ def _static(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 
 
 def _holds_tensor(value: Any) -> bool:
-    return any(map(is_tensor, keras.tree.flatten(value)))
+    if isinstance(value, (dict, list, tuple)):
+        return any(map(_holds_tensor, value.values() if isinstance(value, dict) else value))
+    return is_tensor(value)
 
 
 def _listed(shape: Any) -> list[Any]:
@@ -150,6 +152,7 @@ def _tile(x: Any, multiples: Any) -> Any:
 
 def _getitem(x: Any, slice_spec: Any) -> Any:
     keys = list(slice_spec) if isinstance(slice_spec, (list, tuple)) else [slice_spec]
+    keys = [Ellipsis if isinstance(key, str) else key for key in keys]
     left = list(_shape(x))
     made: list[int | None] = []
     ellipsis = next((i for i, k in enumerate(keys) if k is Ellipsis), None)

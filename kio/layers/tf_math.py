@@ -63,6 +63,13 @@ def reciprocal_no_nan(x: Any) -> Any:
     return ops.where(zero, ops.zeros_like(x), ops.reciprocal(ops.where(zero, ops.ones_like(x), x)))
 
 
+@named("math.l2_normalize", "linalg.l2_normalize", "nn.l2_normalize")
+def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, dim: Any = None) -> Any:
+    # Keras before 3.5 has the operation without its epsilon.
+    total = ops.sum(ops.square(x), axis=dim if axis is None else axis, keepdims=True)
+    return ops.multiply(x, ops.rsqrt(ops.maximum(total, epsilon)))
+
+
 @named("math.xlogy")
 def xlogy(x: Any, y: Any) -> Any:
     x, y = _both(x, y)

@@ -103,13 +103,16 @@ class Layers:
         legacy = any(graph.is_legacy(each.get("inbound_nodes")) for each in stored)
         nested = {each["name"] for each in stored if self.is_model(each)} if legacy else set()
         calls = graph.Calls({each["name"] for each in stored}, nested)
-        made = [self.member(each, calls) for each in stored]
+        made = [tf_ops.sliced(self.member(each, calls), self.context) for each in stored]
         inner["layers"] = made
         if legacy:
             self.context.applied["calls in lists"] += 1
             if nested:
                 self.context.applied["calls of nested models"] += len(nested)
-        single = legacy and keras3.installed() >= (3, 4)
+        # Until 3.4 one input or output was written as a list of one, whatever the model was made with.
+        written = self.context.era.version
+        listed = legacy or (written is not None and (3,) <= written < (3, 4))
+        single = listed and keras3.installed() >= (3, 4)
         # Today's reader takes one off for functional models, not for sequential ones.
         sequential = {each["name"] for each in made if each.get("class_name") == "Sequential"} & nested
 
@@ -117,7 +120,7 @@ class Layers:
             return call - 1 if name in sequential and call > 0 else call
 
         for key in ("input_layers", "output_layers"):
-            if key in inner and legacy:
+            if key in inner and listed:
                 inner[key] = graph.places(inner[key], number, single)
         inner.setdefault("name", None)
         modes = legacy and any(_has_mode(each) for each in made)
@@ -214,6 +217,8 @@ class Layers:
             keras2.cudnn(stored_name, inner)
         if stored_name == "ThresholdedReLU":
             keras2.thresholded(inner)
+        if name == "ActivityRegularization":
+            name = self.penalty(inner)
         if stored_name == "SyncBatchNormalization":
             inner["synchronized"] = True
         self.rules(name, inner)
@@ -251,6 +256,8 @@ class Layers:
                 inner[key] = self.layer(value)
             elif key == "cells" and isinstance(value, list):
                 inner[key] = [self.layer(each) for each in value]
+            elif key == "activity_regularizer":
+                inner[key] = objects.activity(value if modern else objects.plain(value, context), context)
             elif modern:
                 continue
             elif key in _ACTIVATIONS:
@@ -278,6 +285,17 @@ class Layers:
             changed = {**forward["config"], "go_backwards": False, "name": f"backward_{name}"}
             inner["backward_layer"] = {**forward, "config": changed}
             self.context.applied["backward layer that goes forward"] += 1
+
+    def penalty(self, inner: Config) -> str:
+        """A layer that is a regularizer: where that needs kio's, any layer that hands its input on."""
+        own: Config = {"class_name": "L1L2", "config": {key: inner.get(key) or 0.0 for key in ("l1", "l2")}}
+        own |= {"module": "keras.regularizers", "registered_name": None}
+        if objects.activity(own, self.context) is own:
+            return "ActivityRegularization"
+        for key in ("l1", "l2"):
+            inner.pop(key, None)
+        inner |= {"activation": "linear", "activity_regularizer": own}
+        return "Activation"
 
     def activation(self, value: Any) -> Any:
         """An activation: a name, a function, or a layer."""

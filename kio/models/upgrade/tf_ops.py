@@ -18,6 +18,8 @@ from typing import Any
 import keras
 
 from kio.errors import shown
+from kio.models import eras
+from kio.models.upgrade import keras3
 from kio.models.upgrade.graph import Calls, array, holds_tensor
 from kio.models.upgrade.rule import Config, Context, UpgradeError, refuse
 
@@ -470,11 +472,14 @@ def _operation(function: str, first: Any, others: Config, context: Context) -> O
         try:
             made = FUNCTIONS[bare](arguments)
             arguments.end()
+            keras3.check_operation(made[0], made[1], made[2], function)
             return made
         except UpgradeError as error:
             problem = error
     if function in _own():
         _own_arguments(function, first, others)
+        if "slice_spec" in others and keras3.installed() < eras.PARTS["__ellipsis__"]:
+            others["slice_spec"] = _named(others["slice_spec"])
         context.kio_objects.add("TFFunction")
         kwargs = {key: _ellipses(value) for key, value in others.items() if value is not None}
         return "kio.layers", "TFFunction", {"function": function}, [first], kwargs
@@ -510,6 +515,33 @@ def _computed(function: str, first: Any, others: Config) -> bool:
     if function == "__operators__.getitem":
         return holds_tensor(others.get("slice_spec"))
     return function in _SHAPES and holds_tensor(others.get(_SHAPES[function]))
+
+
+def _named(spec: Any) -> Any:
+    """Slices with an ellipsis by a name: Keras before 3.3 cannot read the object that stands for one."""
+    if isinstance(spec, dict) and spec.get("class_name") == "__ellipsis__":
+        return "..."
+    if isinstance(spec, dict) and spec.get("class_name") == "__slice__":
+        return spec["config"]
+    return [_named(each) for each in spec] if isinstance(spec, list) else spec
+
+
+def sliced(node: Config, context: Context) -> Config:
+    """Keras 3's own slices as TensorFlow's, where the installed Keras cannot read its own."""
+    if node.get("class_name") != "GetItem" or keras3.installed() >= eras.PARTS["GetItem"]:
+        return node
+    calls = []
+    for call in node.get("inbound_nodes", []):
+        args, kwargs = list(call["args"]), dict(call.get("kwargs") or {})
+        key = args.pop() if len(args) > 1 else kwargs.pop("key")
+        if holds_tensor(key):
+            raise refuse("slices of GetItem", "constants", "a tensor")
+        calls.append({"args": args, "kwargs": {**kwargs, "slice_spec": _named(key)}})
+    _own()
+    context.kio_objects.add("TFFunction")
+    inner = {"function": "__operators__.getitem", "name": node["name"]}
+    named = {"module": "kio.layers", "class_name": "TFFunction", "registered_name": "kio>TFFunction"}
+    return {**named, "config": inner, "name": node["name"], "inbound_nodes": calls}
 
 
 def _own_arguments(function: str, first: Any, others: Config) -> None:
