@@ -92,12 +92,12 @@ def ones(shape: Any, dtype: Any = "float32") -> Any:
 
 
 @named("zeros_like")
-def zeros_like(input: Any, dtype: Any = None) -> Any:
+def zeros_like(input: Any, dtype: Any = None, layout: Any = None, optimize: bool = True) -> Any:
     return ops.zeros_like(input, dtype=dtype)
 
 
 @named("ones_like")
-def ones_like(input: Any, dtype: Any = None) -> Any:
+def ones_like(input: Any, dtype: Any = None, layout: Any = None, optimize: bool = True) -> Any:
     return ops.ones_like(input, dtype=dtype)
 
 
