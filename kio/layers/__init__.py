@@ -10,24 +10,57 @@ from __future__ import annotations
 
 from kio.layers import tf_arrays, tf_images, tf_math  # noqa: F401  (their functions enter the table)
 from kio.layers.dense import Highway, MaxoutDense
+from kio.layers.first import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 from kio.layers.functions import hard_sigmoid
 from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, UpSampling2D
+from kio.layers.keras0 import ThresholdedLinear, TimeDistributedMerge
 from kio.layers.keras1 import CosineMerge, ParametricSoftplus, SReLU
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
 from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
-from kio.layers.others import Functional, RadialConstraint, RandomFourierFeatures, SeparableConv1D, SimpleRNN
+from kio.layers.others import (
+    Functional,
+    LayerNormalization,
+    MultiHeadAttention,
+    RadialConstraint,
+    RandomFourierFeatures,
+    SimpleRNN,
+    Softmax,
+)
+from kio.layers.regularizers import ActivityRegularizer
 from kio.layers.tf_function import TFFunction
 from kio.layers.wrappers import TimeDistributed
 
 __all__ = [
+    "ActivityRegularizer",
     "Adagrad",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
     "CosineMerge",
     "DecayedSchedule",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Functional",
     "Highway",
+    "LayerNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "MaxoutDense",
+    "MultiHeadAttention",
     "Nadam",
     "ParametricSoftplus",
     "RMSprop",
@@ -39,9 +72,13 @@ __all__ = [
     "Resizing",
     "SReLU",
     "SeparableConv1D",
+    "SeparableConv2D",
     "SimpleRNN",
+    "Softmax",
     "TFFunction",
+    "ThresholdedLinear",
     "TimeDistributed",
+    "TimeDistributedMerge",
     "UpSampling2D",
     "hard_sigmoid",
 ]

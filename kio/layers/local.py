@@ -209,9 +209,11 @@ class Wires:
         if self._dense:
             mask = np.zeros(self._sizes, "float32")
             mask[self.inputs, self.outputs] = 1
-            return ops.matmul(flat, ops.reshape(kernel, self._sizes) * mask)
+            wired = ops.multiply(ops.reshape(kernel, self._sizes), ops.cast(ops.convert_to_tensor(mask), kernel.dtype))
+            return ops.matmul(flat, wired)
         terms = ops.transpose(ops.take(flat, self.inputs, axis=1) * kernel)
-        return ops.transpose(ops.segment_sum(terms, self.outputs, self._sizes[1], sorted=True))
+        # TensorFlow takes no number of segments with those that are sorted.
+        return ops.transpose(ops.segment_sum(terms, self.outputs, self._sizes[1]))
 
 
 @keras.saving.register_keras_serializable("kio", "LocallyConnected1D")

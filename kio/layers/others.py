@@ -10,7 +10,9 @@ from keras import constraints, initializers, ops, regularizers
 
 
 def _functional() -> type:
-    base: Any = type(keras.Model(*[keras.Input((1,))] * 2))
+    # With a layer between, which Keras 3.10 wants; all named, so that no automatic name of the user's moves on.
+    x = keras.Input((1,), name="kio_input")
+    base: Any = type(keras.Model(x, keras.layers.Identity(name="kio_identity")(x), name="kio_model"))
 
     class Functional(base):  # type: ignore[misc]
         """A functional model whose calls keep the ``training`` that they were made with.
@@ -39,32 +41,68 @@ class SimpleRNN(keras.layers.SimpleRNN):  # type: ignore[misc]
         self.activity_regularizer = regularizers.get(activity_regularizer)
 
 
-@keras.saving.register_keras_serializable("kio", "SeparableConv1D")
-class SeparableConv1D(keras.layers.SeparableConv1D):  # type: ignore[misc]
-    """With ``padding="causal"``, which Keras 3's does not take."""
+@keras.saving.register_keras_serializable("kio", "LayerNormalization")
+class LayerNormalization(keras.layers.LayerNormalization):  # type: ignore[misc]
+    """Over axes that are not the last ones, too, alike on all backends.
 
-    def __init__(self, filters: int, kernel_size: Any, padding: str = "causal", **options: Any) -> None:
-        if padding != "causal":
-            raise ValueError(f"SeparableConv1D of kio: expected padding 'causal', found {padding!r}")
-        super().__init__(filters, kernel_size, padding="valid", **options)
-
-    def _padded(self, x: Any) -> Any:
-        left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-        where = [[0, 0], [left, 0], [0, 0]] if self.data_format == "channels_last" else [[0, 0], [0, 0], [left, 0]]
-        return ops.pad(x, where)
+    Since 3.11 Keras hands axes in a row to torch, which normalizes the last ones whatever they are.
+    """
 
     def call(self, inputs: Any) -> Any:
-        return super().call(self._padded(inputs))
+        rank = len(inputs.shape)
+        axes = sorted(axis % rank for axis in ([self.axis] if isinstance(self.axis, int) else self.axis))
+        if axes == list(range(rank - len(axes), rank)):
+            return super().call(inputs)
+        # As Keras does elsewhere: half precision has not enough digits for a variance.
+        x = ops.cast(inputs, "float64" if self.compute_dtype == "float64" else "float32")
+        shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)]
+        mean, variance = ops.moments(x, axes=axes, keepdims=True)
+        made = ops.multiply(ops.subtract(x, mean), ops.rsqrt(variance + self.epsilon))
+        if self.gamma is not None:
+            made = ops.multiply(made, ops.cast(ops.reshape(self.gamma, shape), x.dtype))
+        if self.beta is not None:
+            made = ops.subtract(made, ops.negative(ops.cast(ops.reshape(self.beta, shape), x.dtype)))
+        return ops.cast(made, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-        axis = 1 if self.data_format == "channels_last" else 2
-        shape = list(input_shape)
-        shape[axis] = None if shape[axis] is None else shape[axis] + left
-        return super().compute_output_shape(tuple(shape))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "padding": "causal"}
+@keras.saving.register_keras_serializable("kio", "MultiHeadAttention")
+class MultiHeadAttention(keras.layers.MultiHeadAttention):  # type: ignore[misc]
+    """With values of another width than keys on JAX, too: who asks for the scores gets them computed one by one."""
+
+    def call(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: Any = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        made, scores = super().call(
+            query,
+            value,
+            key=key,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
+            attention_mask=attention_mask,
+            return_attention_scores=True,
+            training=training,
+            use_causal_mask=use_causal_mask,
+        )
+        return (made, scores) if return_attention_scores else made
+
+
+@keras.saving.register_keras_serializable("kio", "Softmax")
+class Softmax(keras.layers.Softmax):  # type: ignore[misc]
+    """Over several axes on the numpy backend, too: a list in a layer becomes Keras's own, a tuple stays."""
+
+    def __init__(self, axis: Any = -1, **options: Any) -> None:
+        super().__init__(axis=tuple(axis) if isinstance(axis, list) else axis, **options)
 
 
 @keras.saving.register_keras_serializable("kio", "RandomFourierFeatures")

@@ -8,12 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from kio.layers.tf_function import is_tensor, named, sizes, tensor
+from kio.layers.tf_function import is_tensor, named, places_only, rows_only, sizes, tensor
 
 
 @named("identity", "convert_to_tensor", "debugging.check_numerics", "grad_pass_through")
-def identity(x: Any, *_: Any, **__: Any) -> Any:
-    return tensor(x)
+def identity(x: Any, dtype: Any = None, dtype_hint: Any = None, preferred_dtype: Any = None) -> Any:
+    # What is a tensor already has the dtype that is asked for: TensorFlow takes no other.
+    return tensor(x) if is_tensor(x) or dtype is None else ops.cast(tensor(x), dtype)
 
 
 @named("ensure_shape")
@@ -27,17 +28,32 @@ def ensure_shape(x: Any, shape: Any) -> Any:
 
 
 @named("shape", "compat.v1.shape")
-def shape(input: Any, **_: Any) -> Any:
-    # In a jitted function of JAX a NumPy array stays a constant, which reshape needs.
+def shape(input: Any, optimize: bool = True) -> Any:
     found = ops.shape(input)
-    return (
-        np.asarray(found, "int32") if all(isinstance(n, int) for n in found) else ops.stack([tensor(n) for n in found])
-    )
+    if not all(isinstance(n, int) for n in found):
+        return ops.stack([tensor(n) for n in found])
+    return _constant(np.asarray(found, "int32"))
+
+
+def _constant(value: Any) -> Any:
+    """Numbers that shapes are computed from: in a jitted function of JAX only NumPy's stay constants."""
+    return value if keras.config.backend() == "jax" else ops.convert_to_tensor(value)
+
+
+def _fixed(values: Any) -> Any:
+    """The parts of a shape that JAX has to know, as NumPy's; None if there is a tensor among them, or no shape."""
+    shape = next((each for each in values if isinstance(each, (np.ndarray, np.integer))), None)
+    if keras.config.backend() != "jax" or shape is None or any(map(is_tensor, keras.tree.flatten(values))):
+        return None
+    return [np.asarray(each, shape.dtype) for each in values]
 
 
 @named("size", "compat.v1.size")
-def size(input: Any, **_: Any) -> Any:
-    return ops.prod(tensor(ops.shape(input)))
+def size(input: Any, optimize: bool = True) -> Any:
+    found = ops.shape(input)
+    if not all(isinstance(n, int) for n in found):
+        return ops.prod(ops.stack([tensor(n) for n in found]))
+    return _constant(np.asarray(np.prod(found, dtype="int32")))
 
 
 @named("rank")
@@ -47,17 +63,17 @@ def rank(input: Any) -> Any:
 
 @named("reshape")
 def reshape(x: Any, shape: Any) -> Any:
-    return ops.reshape(x, sizes(shape))
+    return ops.reshape(tensor(x), sizes(shape))
 
 
 @named("broadcast_to")
 def broadcast_to(x: Any, shape: Any) -> Any:
-    return ops.broadcast_to(x, sizes(shape))
+    return ops.broadcast_to(tensor(x), sizes(shape))
 
 
 @named("tile")
 def tile(x: Any, multiples: Any) -> Any:
-    return ops.tile(x, sizes(multiples))
+    return ops.tile(tensor(x), sizes(multiples))
 
 
 @named("fill")
@@ -75,6 +91,16 @@ def ones(shape: Any, dtype: Any = "float32") -> Any:
     return ops.ones(sizes(shape), dtype=dtype)
 
 
+@named("zeros_like")
+def zeros_like(input: Any, dtype: Any = None, layout: Any = None, optimize: bool = True) -> Any:
+    return ops.zeros_like(input, dtype=dtype)
+
+
+@named("ones_like")
+def ones_like(input: Any, dtype: Any = None, layout: Any = None, optimize: bool = True) -> Any:
+    return ops.ones_like(input, dtype=dtype)
+
+
 @named("range")
 def arange(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> Any:
     if any(isinstance(each, float) for each in (start, limit, delta)):
@@ -90,7 +116,23 @@ def arange(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> 
 @named("__operators__.getitem")
 def getitem(x: Any, slice_spec: Any) -> Any:
     key = _key(slice_spec)
-    return x[tuple(key) if isinstance(key, list) else key]
+    keys = list(key) if isinstance(key, list) else [key]
+    axis = 0
+    for i, each in enumerate(keys):
+        if each is None:
+            continue
+        if each is Ellipsis:
+            axis += len(x.shape) - sum(k is not None and k is not Ellipsis for k in keys)
+            continue
+        if isinstance(each, slice) and isinstance(each.step, int) and each.step < 0:
+            # Not every backend has steps backward.
+            n = x.shape[axis]
+            if n is None or any(map(is_tensor, (each.start, each.stop))):
+                raise ValueError(f"tf.__operators__.getitem: expected a known size to step back in, found {x.shape}")
+            x = ops.take(x, np.arange(n, dtype="int32")[each], axis=axis)
+            keys[i] = slice(None)
+        axis += 1
+    return x[tuple(keys)]
 
 
 def _key(spec: Any) -> Any:
@@ -98,6 +140,8 @@ def _key(spec: Any) -> Any:
         return [_key(each) for each in spec]
     if isinstance(spec, dict) and set(spec) == {"start", "stop", "step"}:
         return slice(*(None if spec[k] is None else sizes([spec[k]])[0] for k in ("start", "stop", "step")))
+    if isinstance(spec, str) and spec == "...":
+        return Ellipsis
     return sizes([spec])[0] if is_tensor(spec) else spec
 
 
@@ -108,26 +152,44 @@ def cut(input_: Any, begin: Any, size: Any) -> Any:
 
 
 @named("strided_slice")
-def strided_slice(input_: Any, begin: Any, end: Any, strides: Any = None, **masks: Any) -> Any:
-    if any(masks.values()):
+def strided_slice(
+    input_: Any,
+    begin: Any,
+    end: Any,
+    strides: Any = None,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
+) -> Any:
+    masks = begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask
+    if any(masks):
         raise ValueError(f"tf.strided_slice: expected no masks, found {masks}")
-    return input_[tuple(slice(b, e, s) for b, e, s in zip(begin, end, strides or [1] * len(begin), strict=True))]
+    return getitem(input_, [slice(b, e, s) for b, e, s in zip(begin, end, strides or [1] * len(begin), strict=True)])
 
 
 @named("stack")
 def stack(values: Any, axis: int = 0) -> Any:
+    known = _fixed(values)
+    if known is not None:
+        return np.stack(known, axis)
     return ops.stack([tensor(each) for each in values], axis=axis)
 
 
 @named("concat")
 def concat(values: Any, axis: int = 0) -> Any:
     values = values if isinstance(values, (list, tuple)) else [values]
+    known = _fixed(values)
+    if known is not None:
+        return np.concatenate(known, axis)
     like = next((each for each in values if is_tensor(each)), None)
     return ops.concatenate([tensor(each, like=like) for each in values], axis=axis)
 
 
 @named("split")
-def split(value: Any, num_or_size_splits: Any, axis: int = 0, **_: Any) -> Any:
+def split(value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None) -> Any:
+    # num says how many parts there are where their sizes are computed; here they never are.
     parts = list(num_or_size_splits) if isinstance(num_or_size_splits, (list, tuple)) else num_or_size_splits
     if isinstance(parts, list) and -1 in parts:
         parts[parts.index(-1)] = value.shape[axis] - sum(n for n in parts if n >= 0)
@@ -137,23 +199,21 @@ def split(value: Any, num_or_size_splits: Any, axis: int = 0, **_: Any) -> Any:
 
 
 @named("gather", "compat.v1.gather")
-def gather(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0, **_: Any) -> Any:
+def gather(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0) -> Any:
     params, indices = tensor(params), tensor(indices)
     axis = batch_dims if axis is None else axis
     if batch_dims == 0:
         return ops.take(params, indices, axis=axis)
-    if batch_dims != 1 or axis != 1 or len(indices.shape) != 2:
-        raise ValueError(f"tf.gather: expected one batch dimension and rows, found {batch_dims} and axis {axis}")
+    rows_only(batch_dims, axis, indices)
     picked = ops.reshape(indices, (*indices.shape, *[1] * (len(params.shape) - 2)))
     picked = ops.broadcast_to(picked, (*indices.shape, *params.shape[2:]))
     return ops.take_along_axis(params, picked, axis=1)
 
 
 @named("gather_nd", "compat.v1.gather_nd")
-def gather_nd(params: Any, indices: Any, batch_dims: int = 0) -> Any:
+def gather_nd(params: Any, indices: Any, batch_dims: int = 0, bad_indices_policy: str = "") -> Any:
     params, indices = tensor(params), tensor(indices)
-    if batch_dims:
-        raise ValueError(f"tf.gather_nd: expected no batch dimensions, found {batch_dims}")
+    places_only(batch_dims, bad_indices_policy)
     depth = indices.shape[-1]
     flat = ops.reshape(params, (-1, *params.shape[depth:]))
     place = ops.zeros_like(indices[..., 0])
@@ -167,6 +227,28 @@ def embedding_lookup(params: Any, ids: Any, max_norm: Any = None) -> Any:
     if max_norm is not None:
         raise ValueError(f"tf.nn.embedding_lookup: expected no max_norm, found {max_norm}")
     return ops.take(tensor(params), tensor(ids), axis=0)
+
+
+@named("pad", "compat.v1.pad")
+def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0) -> Any:
+    kind = mode.lower()
+    if kind == "constant":
+        return ops.pad(tensor, paddings, constant_values=constant_values or None)
+    if kind not in ("symmetric", "reflect"):
+        raise ValueError(f"tf.pad: expected CONSTANT, SYMMETRIC or REFLECT, found {mode}")
+    # By slices that are turned round: torch repeats the edge instead.
+    skip = 1 if kind == "reflect" else 0
+    for axis, (before, after) in enumerate(paddings):
+        n = tensor.shape[axis]
+        if n is not None and max(before, after) > n - skip:
+            raise ValueError(f"tf.pad: expected at most {n - skip} on a side of axis {axis}, found {before}, {after}")
+        parts, front = [tensor], (slice(None),) * axis
+        if before:
+            parts.insert(0, ops.flip(tensor[(*front, slice(skip, skip + before))], axis))
+        if after:
+            parts.append(ops.flip(tensor[(*front, slice(-skip - after, -skip or None))], axis))
+        tensor = ops.concatenate(parts, axis=axis) if len(parts) > 1 else tensor
+    return tensor
 
 
 @named("sort")

@@ -8,8 +8,8 @@ backend.  Nothing is looked up by name anywhere else.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import keras
@@ -79,12 +79,25 @@ class TFFunction(keras.Operation):  # type: ignore[misc]
         if known is not None:
             return known
         # JAX would trace constants as well, and nobody could look at their numbers.
-        fixed = {key: value for key, value in kwargs.items() if not _holds_tensor(value)}
-        free = {key: value for key, value in kwargs.items() if key not in fixed}
-        return backend.compute_output_spec(partial(self.call, **fixed), *args, **free)
+        flat = keras.tree.flatten((args, kwargs))
+        places = [i for i, value in enumerate(flat) if isinstance(value, keras.KerasTensor)]
+
+        def run(*tensors: Any) -> Any:
+            values = list(flat)
+            for i, value in zip(places, tensors, strict=True):
+                values[i] = value
+            args_, kwargs_ = keras.tree.pack_sequence_as((args, kwargs), values)
+            return self.call(*args_, **kwargs_)
+
+        return backend.compute_output_spec(run, *(_dense(flat[i]) for i in places))
 
     def get_config(self) -> dict[str, Any]:
         return {"function": self.function, "name": self.name}
+
+
+def _dense(value: Any) -> Any:
+    """Keras takes products with a constant for sparse, which TensorFlow's functions here never are."""
+    return keras.KerasTensor(value.shape, value.dtype)
 
 
 def _static(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -93,11 +106,18 @@ def _static(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     Keras's numpy backend finds shapes by running the function on memory that holds anything.
     """
     spec = _SPECS.get(function)
-    return None if spec is None else spec(*args, **{k: v for k, v in kwargs.items() if k not in IDLE})
+    if spec is None:
+        return None
+    given = {key: value for key, value in kwargs.items() if key not in IDLE and value is not None}
+    # What the function does not know must not be lost on the way to its shape.
+    inspect.signature(FUNCTIONS[function]).bind(*args, **given)
+    return spec(*args, **given)
 
 
 def _holds_tensor(value: Any) -> bool:
-    return any(map(is_tensor, keras.tree.flatten(value)))
+    if isinstance(value, (dict, list, tuple)):
+        return any(map(_holds_tensor, value.values() if isinstance(value, dict) else value))
+    return is_tensor(value)
 
 
 def _listed(shape: Any) -> list[Any]:
@@ -111,7 +131,7 @@ def _listed(shape: Any) -> list[Any]:
 def _dtype(value: Any) -> str:
     if is_tensor(value):
         return str(keras.backend.standardize_dtype(value.dtype))
-    return str(tensor(value).dtype) if not isinstance(value, int) or isinstance(value, bool) else "int32"
+    return str(keras.backend.standardize_dtype(tensor(value).dtype))
 
 
 def _shape(value: Any) -> tuple[Any, ...]:
@@ -132,6 +152,7 @@ def _tile(x: Any, multiples: Any) -> Any:
 
 def _getitem(x: Any, slice_spec: Any) -> Any:
     keys = list(slice_spec) if isinstance(slice_spec, (list, tuple)) else [slice_spec]
+    keys = [Ellipsis if isinstance(key, str) else key for key in keys]
     left = list(_shape(x))
     made: list[int | None] = []
     ellipsis = next((i for i, k in enumerate(keys) if k is Ellipsis), None)
@@ -153,13 +174,29 @@ def _getitem(x: Any, slice_spec: Any) -> Any:
     return keras.KerasTensor((*made, *left), _dtype(x))
 
 
+def rows_only(batch_dims: int, axis: int, indices: Any) -> None:
+    """Refuse what ``gather`` does not know: batches of more than rows."""
+    if batch_dims and (batch_dims != 1 or axis != 1 or len(_shape(indices)) != 2):
+        raise ValueError(f"tf.gather: expected one batch dimension and rows, found {batch_dims} and axis {axis}")
+
+
+def places_only(batch_dims: int, bad_indices_policy: str) -> None:
+    """Refuse what ``gather_nd`` does not know: batches, and zeros in the place of what is not there."""
+    if batch_dims:
+        raise ValueError(f"tf.gather_nd: expected no batch dimensions, found {batch_dims}")
+    if bad_indices_policy.upper() not in ("", "DEFAULT", "ERROR"):
+        raise ValueError(f"tf.gather_nd: expected indices that exist, found bad_indices_policy={bad_indices_policy}")
+
+
 def _taken(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0) -> Any:
-    axis = (batch_dims if axis is None else axis) % max(1, len(_shape(params)))
     shape = _shape(params)
+    axis = (batch_dims if axis is None else axis) % max(1, len(shape))
+    rows_only(batch_dims, axis, indices)
     return keras.KerasTensor((*shape[:axis], *_shape(indices)[batch_dims:], *shape[axis + 1 :]), _dtype(params))
 
 
-def _taken_nd(params: Any, indices: Any, batch_dims: int = 0) -> Any:
+def _taken_nd(params: Any, indices: Any, batch_dims: int = 0, bad_indices_policy: str = "") -> Any:
+    places_only(batch_dims, bad_indices_policy)
     places = _shape(indices)
     return keras.KerasTensor((*places[:-1], *_shape(params)[places[-1] :]), _dtype(params))
 
@@ -168,6 +205,19 @@ def _hot(indices: Any, depth: int, on_value: Any = 1, off_value: Any = 0, axis: 
     shape = list(_shape(indices))
     shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, int(depth))
     return keras.KerasTensor(tuple(shape), str(dtype or "float32"))
+
+
+def _depthwise(function: str) -> Callable[..., Any]:
+    """A kernel with one slice for each channel, also where a computed one does not say how many."""
+
+    def spec(input: Any, filter: Any, **options: Any) -> Any:
+        if not isinstance(filter, keras.KerasTensor) or not isinstance(input, keras.KerasTensor):
+            return None
+        shape = list(filter.shape)
+        shape[2] = input.shape[-1]
+        return FUNCTIONS[function](input, keras.KerasTensor(tuple(shape), filter.dtype), **options)
+
+    return spec
 
 
 def _resized(images: Any, size: Any, method: str = "bilinear", **_: Any) -> Any:
@@ -184,6 +234,10 @@ _SPECS: dict[str, Callable[..., Any]] = {
     "fill": lambda dims, value: keras.KerasTensor(tuple(_listed(dims)), _dtype(value)),
     "zeros": lambda shape, dtype="float32": keras.KerasTensor(tuple(_listed(shape)), str(dtype)),
     "ones": lambda shape, dtype="float32": keras.KerasTensor(tuple(_listed(shape)), str(dtype)),
+    "shape": lambda input, optimize=True: keras.KerasTensor((len(input.shape),), "int32"),
+    "compat.v1.shape": lambda input, optimize=True: keras.KerasTensor((len(input.shape),), "int32"),
+    "size": lambda input, optimize=True: keras.KerasTensor((), "int32"),
+    "compat.v1.size": lambda input, optimize=True: keras.KerasTensor((), "int32"),
     "__operators__.getitem": _getitem,
     "gather": _taken,
     "compat.v1.gather": _taken,
@@ -192,6 +246,22 @@ _SPECS: dict[str, Callable[..., Any]] = {
     "nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "compat.v1.nn.embedding_lookup": lambda params, ids, max_norm=None: _taken(params, ids, 0),
     "one_hot": _hot,
+    # torch would sum up as many items as there are.
+    **dict.fromkeys(
+        ("math.cumsum", "math.cumprod"),
+        lambda x, axis=0, exclusive=False, reverse=False: keras.KerasTensor(_shape(x), _dtype(x)),
+    ),
+    # What memory holds may have no inverse.
+    "linalg.inv": lambda input, adjoint=False: keras.KerasTensor(_shape(input), _dtype(input)),
+    "linalg.triangular_solve": lambda matrix, rhs, lower=True, adjoint=False: keras.KerasTensor(
+        _shape(rhs), _dtype(rhs)
+    ),
+    # As long as its largest number says.
+    "math.bincount": lambda arr, weights=None, minlength=0: keras.KerasTensor(
+        (None,), "int32" if weights is None else _dtype(weights)
+    ),
+    "nn.depthwise_conv2d": _depthwise("nn.depthwise_conv2d"),
+    "compat.v1.nn.depthwise_conv2d": _depthwise("compat.v1.nn.depthwise_conv2d"),
     "image.resize": _resized,
     "compat.v1.image.resize": _resized,
     "compat.v1.image.resize_bilinear": _resized,
@@ -256,7 +326,10 @@ COMPUTED = frozenset({"reshape", "broadcast_to", "tile", "fill", "zeros", "ones"
 def sizes(shape: Any) -> list[Any]:
     """A shape whose numbers may have been computed: plain numbers where they can be had."""
     if is_tensor(shape):
-        shape = list(_concrete(shape))
+        try:
+            shape = list(_concrete(shape))
+        except Exception:  # a tensor of a graph: TensorFlow takes its parts as they are
+            shape = [shape[i] for i in range(int(shape.shape[0]))]
     return [_number(each) for each in shape]
 
 

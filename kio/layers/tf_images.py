@@ -31,11 +31,16 @@ def _padding(value: Any) -> str:
     return value.lower()
 
 
+def _window(strides: Any, padding: Any, data_format: Any, rank: int = 2) -> tuple[Any, str, str]:
+    """How a window moves, as Keras's operations take it."""
+    last(data_format)
+    return _inner(strides, rank), _padding(padding), "channels_last"
+
+
 def _pool(apply: str, rank: int) -> Any:
-    def pool(input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None, **_: Any) -> Any:
-        last(data_format)
+    def pool(input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None) -> Any:
         function = ops.max_pool if apply == "max" else ops.average_pool
-        return function(input, _inner(ksize, rank), _inner(strides, rank), _padding(padding), "channels_last")
+        return function(input, _inner(ksize, rank), *_window(strides, padding, data_format, rank))
 
     return pool
 
@@ -56,11 +61,10 @@ def pool(
     dilation_rate: Any = None,
     dilations: Any = None,
 ) -> Any:
-    last(data_format)
     if any(n != 1 for n in (dilation_rate or dilations or [])):
         raise ValueError("tf.nn.pool: expected no dilation")
     function = ops.max_pool if pooling_type == "MAX" else ops.average_pool
-    return function(input, tuple(window_shape), tuple(strides) if strides else 1, _padding(padding), "channels_last")
+    return function(input, tuple(window_shape), *_window(strides, padding, data_format, len(window_shape)))
 
 
 def _conv(rank: int) -> Any:
@@ -75,12 +79,9 @@ def _conv(rank: int) -> Any:
         stride: Any = None,
         dilation_rate: Any = None,
     ) -> Any:
-        last(data_format)
         kernel = tensor(filters if filters is not None else filter, like=input)
-        steps = _inner(strides if strides is not None else stride, rank)
-        return ops.conv(
-            input, kernel, steps, _padding(padding), "channels_last", _inner(dilations or dilation_rate, rank)
-        )
+        window = _window(strides if strides is not None else stride, padding, data_format, rank)
+        return ops.conv(input, kernel, *window, _inner(dilations or dilation_rate, rank))
 
     return conv
 
@@ -100,11 +101,8 @@ def depthwise_conv2d(
     data_format: Any = None,
     dilations: Any = None,
 ) -> Any:
-    last(data_format)
-    kernel = tensor(filter, like=input)
-    return ops.depthwise_conv(
-        input, kernel, _inner(strides), _padding(padding), "channels_last", _inner(rate or dilations)
-    )
+    window = _window(strides, padding, data_format)
+    return ops.depthwise_conv(input, tensor(filter, like=input), *window, _inner(rate or dilations))
 
 
 @named("compat.v1.nn.separable_conv2d", "nn.separable_conv2d")
@@ -132,9 +130,8 @@ def conv2d_transpose(
     data_format: Any = "NHWC",
     dilations: Any = None,
 ) -> Any:
-    last(data_format)
-    steps, kernel = _inner(strides), tensor(filters, like=input)
-    made = ops.conv_transpose(input, kernel, steps, _padding(padding), None, "channels_last", 1)
+    steps, edges, layout = _window(strides, padding, data_format)
+    made = ops.conv_transpose(input, tensor(filters, like=input), steps, edges, None, layout, 1)
     if tuple(made.shape[1:]) != tuple(output_shape[1:]) or dilations is not None:
         raise ValueError(
             f"tf.nn.conv2d_transpose: expected an output of {tuple(made.shape)}, found {tuple(output_shape)}"

@@ -26,8 +26,16 @@ def _both(x: Any, y: Any) -> tuple[Any, Any]:
     return x, tensor(y, like=x)
 
 
+@named("math.add", "__operators__.add", "add")
+def add(x: Any, y: Any) -> Any:
+    x, y = _both(x, y)
+    # Keras may take y for a bias on TensorFlow; see kio.layers.first.
+    return ops.subtract(x, ops.negative(y))
+
+
 @named("math.add_n", "math.accumulate_n", "add_n")
-def add_n(inputs: Any, **_: Any) -> Any:
+def add_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None) -> Any:
+    # Shape and dtype say what the tensors are, nothing that would change them.
     inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     total = tensor(inputs[0])
     for each in inputs[1:]:
@@ -38,11 +46,9 @@ def add_n(inputs: Any, **_: Any) -> Any:
 @named("math.divide_no_nan", "compat.v1.div_no_nan")
 def divide_no_nan(x: Any, y: Any) -> Any:
     x, y = _both(x, y)
-    return (
-        ops.divide_no_nan(x, y)
-        if hasattr(ops, "divide_no_nan")
-        else ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
-    )
+    zero = ops.equal(y, 0)
+    made = ops.divide(x, ops.where(zero, ops.ones_like(y), y))
+    return ops.where(zero, ops.zeros_like(made), made)
 
 
 @named("math.multiply_no_nan")
@@ -55,6 +61,13 @@ def multiply_no_nan(x: Any, y: Any) -> Any:
 def reciprocal_no_nan(x: Any) -> Any:
     zero = ops.equal(x, 0)
     return ops.where(zero, ops.zeros_like(x), ops.reciprocal(ops.where(zero, ops.ones_like(x), x)))
+
+
+@named("math.l2_normalize", "linalg.l2_normalize", "nn.l2_normalize")
+def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, dim: Any = None) -> Any:
+    # Keras before 3.5 has the operation without its epsilon.
+    total = ops.sum(ops.square(x), axis=dim if axis is None else axis, keepdims=True)
+    return ops.multiply(x, ops.rsqrt(ops.maximum(total, epsilon)))
 
 
 @named("math.xlogy")
@@ -73,6 +86,12 @@ def xlog1py(x: Any, y: Any) -> Any:
 def xdivy(x: Any, y: Any) -> Any:
     x, y = _both(x, y)
     return ops.where(ops.equal(x, 0), ops.zeros_like(x), ops.divide(x, y))
+
+
+@named("math.imag", "compat.v1.imag")
+def imag(input: Any) -> Any:
+    # torch has none of real numbers.
+    return ops.imag(input) if "complex" in str(input.dtype) else ops.zeros_like(input)
 
 
 @named("math.zero_fraction")
@@ -240,13 +259,15 @@ def l2_loss(t: Any) -> Any:
 
 
 @named("compat.v1.nn.sigmoid_cross_entropy_with_logits", "nn.sigmoid_cross_entropy_with_logits")
-def sigmoid_cross_entropy(labels: Any, logits: Any, **_: Any) -> Any:
+def sigmoid_cross_entropy(labels: Any, logits: Any) -> Any:
     labels, logits = _both(labels, logits)
     return ops.maximum(logits, 0.0) - logits * labels + ops.log1p(ops.exp(-ops.absolute(logits)))
 
 
 @named("compat.v1.nn.softmax_cross_entropy_with_logits_v2", "nn.softmax_cross_entropy_with_logits")
-def softmax_cross_entropy(labels: Any, logits: Any, axis: int = -1, **_: Any) -> Any:
+def softmax_cross_entropy(labels: Any, logits: Any, axis: Any = None, dim: Any = None) -> Any:
+    # TensorFlow 1 said dim.
+    axis = next((each for each in (axis, dim) if each is not None), -1)
     labels, logits = _both(labels, logits)
     return ops.negative(ops.sum(labels * ops.log_softmax(logits, axis=axis), axis=axis))
 
@@ -357,4 +378,6 @@ def triangular_solve(matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = 
 @named("linalg.cross")
 def cross(a: Any, b: Any) -> Any:
     a, b = _both(a, b)
-    return ops.cross(a, b)
+    # Keras's takes another axis on torch.
+    ahead, behind = (ops.multiply(ops.roll(a, i, -1), ops.roll(b, -i, -1)) for i in (-1, 1))
+    return ops.subtract(ahead, behind)

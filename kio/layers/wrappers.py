@@ -14,6 +14,7 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
 
     Keras 3 calls the layer step by step, which for most layers is the same; a normalization
     of batches takes mean and variance of each step then, and moves its averages once a step.
+    In a graph of TensorFlow with an unknown number of steps it calls as many as the batch has rows.
 
     Args:
         layer: What is applied to each step.

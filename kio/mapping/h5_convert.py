@@ -6,6 +6,7 @@
 | Keras 1, th ordering   | Conv2D, Conv3D, ConvLSTM2D | out, in, rows, cols → rows, cols, in, out          |
 | Keras 1                | Deconvolution2D            | in and out exchanged                               |
 | Keras 1                | LSTM, ConvLSTM2D, GRU      | one array a gate → one array; i c f o → i f c o    |
+| Keras 0.x              | BatchNormalization         | (deviation + epsilon)² - epsilon: was no variance  |
 | any Keras on Theano    | convolutions               | kernels turned by 180°: Theano convolves           |
 | CuDNNLSTM, CuDNNGRU    | LSTM, GRU                  | gates' kernels re-laid, LSTM's two biases added up |
 
@@ -40,10 +41,12 @@ class Era:
     Attributes:
         version: ``keras_version`` as stored, None where there is none: Keras 1 and before.
         backend: ``backend`` as stored, or None.
+        counted: Keras 0.x: weights are known by number only, each layer's together.
     """
 
     version: str | None = None
     backend: str | None = None
+    counted: bool = False
 
     @property
     def keras1(self) -> bool:
@@ -130,6 +133,8 @@ def _candidates(part: Part, n: int, shapes: Sequence[tuple[int, ...]], era: Era)
             rows = [Recipe((0,), make, what), *plain[1:]]
             found.append([_turned(rows[0]), *plain[1:]] if era.theano else rows)
         return found
+    if era.counted and plain and n == len(_KERAS_0.get(cls, ())):
+        return [_of_keras_0(part)]
     if cls == "conv_lstm_cell" and plain and era.theano:
         found.append([_turned(row) for row in plain[:2]] + plain[2:])
     elif plain:
@@ -189,6 +194,26 @@ def _turned(recipe: Recipe) -> Recipe:
         return kernel[(slice(None, None, -1),) * (kernel.ndim - 2)]
 
     return Recipe(recipe.which, make, " and ".join(filter(None, [recipe.what, "Theano's convolution"])))
+
+
+# ----------------------------------------------------------------------------- Keras 0.x
+
+# Where Keras 0.x stored each variable of layers that it had otherwise.
+_KERAS_0 = {"batch_normalization": (0, 1, 2, 3), "highway": (0, 2, 1, 3)}
+
+
+def _of_keras_0(part: Part) -> list[Recipe]:
+    rows = [Recipe((i,)) for i in _KERAS_0[part.node.cls]]
+    if part.node.cls == "batch_normalization":
+        epsilon = part.epsilon
+        # It divided by deviation + epsilon; today by the root of variance + epsilon.
+        rows[3] = Recipe((3,), lambda arrays: _squared(arrays[0], epsilon), "deviation of Keras 0.x")
+    return rows
+
+
+def _squared(deviation: Array, epsilon: float) -> Array:
+    wide = deviation.astype("float64") + epsilon
+    return np.asarray(wide * wide - epsilon, dtype=deviation.dtype)
 
 
 # ----------------------------------------------------------------------------- recurrent

@@ -110,6 +110,7 @@ class _Match:
         self.taken: set[str] = set()
         self.origins: list[Origin] = []
         self.seen = 0
+        self.left: set[int] = set()
 
     def rule(self) -> str:
         era = self.stored.era
@@ -151,12 +152,12 @@ class _Match:
     def rows(self) -> list[Row]:
         """Every layer of the model that has weights, with the stored layer that is meant for it."""
         layers = [(node, parts) for node, parts in self.stack.layers if parts]
-        if self.stored.counted == "graph":
-            whole = [part for _, parts in layers for part in parts]
-            return [(layers[0][0], whole, self.stored.layers[0])] if layers and self.stored.layers else []
+        named = self.by_name or self.renamed is not None
+        if self.stored.counted == "graph" or (self.stored.counted and not named):
+            return self.counted(layers)
         known = {layer.name: layer for layer in self.stored.layers}
         mine = [self.renamed(node.name or "") if self.renamed else node.name or "" for node, _ in layers]
-        if self.by_name or self.renamed is not None:
+        if named:
             return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
         theirs = [layer.name for layer in self.stored.layers]
         if set(mine) == set(theirs) and len(set(mine)) == len(mine) and len(known) == len(theirs):
@@ -169,6 +170,33 @@ class _Match:
         # Another number of layers: no place can be trusted, but the names may say what is wrong.
         self.made.notes.append(f"The model has {len(mine)} layers with weights, the file {len(theirs)}.")
         return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
+
+    def counted(self, layers: list[tuple[Node, list[Part]]]) -> list[Row]:
+        """The same for Keras 0.x, which counted layers, or all weights of a graph."""
+        stored, order = self.stored.layers, self.stack.order
+        place = {name: i for i, name in enumerate(order)}
+        told = bool(order) and all(node.name in place for node, _ in layers)
+        if told:
+            layers = sorted(layers, key=lambda row: place[str(row[0].name)])
+        if self.stored.counted == "layers" and len(stored) == len(layers):
+            return [(node, parts, layer) for (node, parts), layer in zip(layers, stored, strict=True)]
+        if not layers or not stored:
+            return [(node, parts, None) for node, parts in layers]
+        shapes = [tuple(leaf.shape for leaf in _leaves(parts)) for _, parts in layers]
+        if not told and not self.stack.chained and len(set(shapes)) < len(shapes):
+            self.made.ambiguous = (
+                "match of file and model: expected layers in the order of the file, which has no names, found "
+                "several of the same shapes side by side; a model that kio.model_from_json made of the graph's own "
+                "configuration knows the order"
+            )
+        left = [layer for i, layer in enumerate(self.stack.layers) if i in self.stack.skipped]
+        self.left = {id(part.node) for _, parts in left for part in parts}
+        whole = [part for _, parts in layers for part in parts]
+        joined = StoredLayer(
+            stored[0].name, [t for each in stored for t in each.tensors], [n for each in stored for n in each.names]
+        )
+        # A row of its own: what is left alone in it is known by its parts.
+        return [(self.stack.own.node, whole, joined)]
 
     def contradictions(self, layers: Sequence[tuple[Node, list[Part]]], mine: Sequence[str]) -> None:
         """Layers at one place whose names say that they belong to others of the same shapes."""
@@ -221,7 +249,7 @@ class _Match:
                 made.mismatched.append(Mismatch(leaf.path, first, why, leaf))
             return
         self.trace(laid, layer)
-        left = {id(part.node) for part in parts if part.node.skip}
+        left = self.left | {id(part.node) for part in parts if part.node.skip}
         for tensor, leaf in laid.pairs:
             if id(leaf.node) not in left and self.chosen(leaf, tensor):
                 made.pairs.append((tensor, leaf))

@@ -83,7 +83,7 @@ def lay(stored: StoredLayer, parts: Sequence[Part], era: Era) -> Laid:
         stored = _as_named(stored, parts[0].leaves)
     outcomes: list[Laid] = []
     tried: dict[tuple[int, ...], Laid] = {}
-    for flags in _flags(parts):
+    for flags in _flags(parts, era):
         groups = _merged(_groups(parts, flags))
         order = tuple(id(leaf) for _, leaves in groups for leaf in leaves)
         if order in tried:
@@ -103,8 +103,12 @@ def lay(stored: StoredLayer, parts: Sequence[Part], era: Era) -> Laid:
     return sound[0]
 
 
-def _flags(parts: Sequence[Part]) -> Iterator[list[tuple[bool, ...]]]:
+def _flags(parts: Sequence[Part], era: Era) -> Iterator[list[tuple[bool, ...]]]:
     """What may have been trainable: what is now, all that can be, nothing."""
+    if era.counted:
+        # Layer by layer: nobody asked what is trainable.
+        yield [(False,) * len(part.leaves) for part in parts]
+        return
     yield [part.flags for part in parts]
     yield [tuple(i < part.trainable for i in range(len(part.leaves))) for part in parts]
     yield [(False,) * len(part.leaves) for part in parts]

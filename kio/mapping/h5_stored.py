@@ -85,6 +85,8 @@ class StoredLayers:
         if self.era.keras1 and self.era.backend is None:
             told = _backend(name for layer in self.layers for name in layer.names)
             self.era = Era(self.era.version, told)
+        if self.counted:
+            self.era = Era(self.era.version, self.era.backend, counted=True)
         top = self._attributes(below + TOP)
         self.own = self._layer(below + TOP, TOP) if _has(top, "weight_names") else None
         has_optimizer = _has(self._attributes("optimizer_weights"), "weight_names")

@@ -163,6 +163,7 @@ class Part:
         names: Names of the objects from a layer of the model down to this one.
         channels_first: Whether it is a convolution with the channels before rows and columns.
         finish: What remains to be done once its variables are set, or None.
+        epsilon: What a normalization adds to a variance.
     """
 
     node: Node
@@ -172,6 +173,7 @@ class Part:
     names: tuple[str, ...]
     channels_first: bool = False
     finish: Callable[[], None] | None = None
+    epsilon: float = 0.0
 
 
 @dataclass(slots=True)
@@ -184,12 +186,16 @@ class Stack:
         skipped: Layers, by index, that the user wants left alone.
         weights: Gives the weights of each layer, and last those of the model itself, in the
             order in which a writer lists them: trainable ones first, as the flags are now.
+        order: Names of the layers in the order of a file without names; empty: not known.
+        chained: Whether each layer takes what the one before it gave: then there is one order.
     """
 
     layers: list[tuple[Node, list[Part]]]
     own: Part
     skipped: frozenset[int] = frozenset()
     weights: Callable[[], list[list[Leaf]]] | None = None
+    order: tuple[str, ...] = ()
+    chained: bool = False
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from keras.src.utils import naming
 
 from kio.errors import CorruptError, FormatError, KioError, LimitError, shown
 from kio.limits import DEFAULT, Limits
+from kio.models import rebuilt
 from kio.models.allowlist import Resolver, resolving, version
 from kio.models.safety import check
 from kio.models.upgrade import Era, Upgraded, upgrade
@@ -84,12 +85,16 @@ def model_from_config(
     if safe:
         check(tree, resolver, limits)
     try:
-        with resolving(resolver) if safe else contextlib.nullcontext(), _sharing():
+        with resolving(resolver) if safe else contextlib.nullcontext(), _sharing(), rebuilt.mended():
             _reserve_names(tree)
             model = serialization_lib.deserialize_keras_object(
                 tree, dict(custom_objects) if custom_objects else None, safe_mode=safe
             )
             _build_activations(model)
+            rebuilt.freeze(model)
+            if done.order:
+                # Files of Keras 0.x have no names: what comes first in them is known from here alone.
+                model._kio_order = done.order
             return model
     except KioError:
         raise

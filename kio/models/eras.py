@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kio.errors import UnsupportedError, shown
@@ -42,11 +42,15 @@ RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("Identi
 # A class that has another name in public, by its own.
 _PUBLIC = {"GroupedQueryAttention": "GroupQueryAttention"}
 # What graphs of operations hold, and since when it can be read.
-_PARTS = {"__ellipsis__": (3, 3, 3), "GetItem": (3, 3, 3)}
+PARTS = {"__ellipsis__": (3, 3, 3), "GetItem": (3, 3, 3)}
+# What the configuration of a functional model has.
+_GRAPH = {"layers", "input_layers", "output_layers"}
 # The first version that reads: a policy that is more than a name, a model with one input that
 # is no list of one, an initializer whose seed is an object, a mean that is one number, an
-# operation with a name.
+# operation with a name; a model inside whose output is the model's, counting its calls from 1, a
+# model that is trained with layers that are not.
 _POLICIES, _STRUCTURES, _SEEDS, SCALARS, _NAMES = (3, 4), (3, 4), (3, 6), (3, 10), (3, 11)
+_NESTED, _FROZEN = (3, 3), (3, 6)
 
 
 def installed() -> tuple[int, ...]:
@@ -146,13 +150,13 @@ class _Downgrade:
         name, config = value.get("class_name"), value.get("config")
         if isinstance(name, str) and isinstance(config, dict):
             module = str(value.get("module") or "")
-            if "module" not in value and name not in _PARTS:
+            if "module" not in value and name not in PARTS:
                 # Legacy HDF5: Keras's own layers come without one, the user's by package or bare name.
                 module = "" if ">" in name or name in self.kin else "keras.layers"
             ours = module.split(".")[0] == "keras"
             if ours and name == "DTypePolicy" and self.version < _POLICIES:
                 return config.get("name")
-            if ours or name in _PARTS:
+            if ours or name in PARTS:
                 self.check_class(name)
             bases = (_PUBLIC.get(name, name),) if ours else self.kin.get(name.rpartition(">")[2], ())
             if ours:
@@ -169,7 +173,7 @@ class _Downgrade:
         return {key: self.of(item) for key, item in value.items()}
 
     def check_class(self, name: str) -> None:
-        since = CLASS_SINCE.get(name) or _PARTS.get(name)
+        since = CLASS_SINCE.get(name) or PARTS.get(name)
         if since is not None and self.version < since:
             raise self.refusal(f"class {name}", since)
 
@@ -187,7 +191,12 @@ class _Downgrade:
     def in_old_form(self, name: str, module: str, config: dict[str, Any], build: Any) -> dict[str, Any]:
         """The same said as the version says it."""
         config = dict(config)
-        if self.version < _STRUCTURES and {"layers", "input_layers", "output_layers"} <= config.keys():
+        if self.version < _FROZEN and config.keys() >= _GRAPH and config.get("trainable") is True:
+            del config["trainable"]  # it would be said to all layers, once they are made
+        if self.version < _STRUCTURES and config.keys() >= _GRAPH:
+            if self.version < _NESTED:
+                inner = {layer.get("name") for layer in config["layers"] if _is_graph(layer)}
+                config["output_layers"] = _earlier(config["output_layers"], inner)
             for key in ("input_layers", "output_layers"):
                 if config[key] and isinstance(config[key], list) and isinstance(config[key][0], str):
                     config[key] = [config[key]]
@@ -198,6 +207,8 @@ class _Downgrade:
         if self.version < SCALARS and module == "keras.layers" and name == "Normalization":
             for key in ("mean", "variance"):
                 config[key] = _spread(config.get(key), config.get("axis"), build)
+            if all(isinstance(config.get(key), (int, float)) for key in ("mean", "variance")):
+                config["axis"] = None  # the same numbers, where nobody says how many they are for
         return config
 
     def refusal(self, what: str, since: Sequence[int]) -> UnsupportedError:
@@ -205,6 +216,22 @@ class _Downgrade:
             f"{self.what}: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and "
             "later"
         )
+
+
+def _is_graph(layer: Any) -> bool:
+    inner = layer.get("config")
+    return isinstance(inner, dict) and inner.keys() >= _GRAPH
+
+
+def _earlier(places: Any, names: Collection[Any]) -> Any:
+    """Places of tensors, those of these layers by one call less."""
+    if isinstance(places, dict):
+        return {key: _earlier(each, names) for key, each in places.items()}
+    if not isinstance(places, list):
+        return places
+    if len(places) == 3 and isinstance(places[0], str) and isinstance(places[1], int):
+        return [places[0], places[1] - (places[0] in names), places[2]]
+    return [_earlier(each, names) for each in places]
 
 
 def _spread(value: Any, axis: Any, build: Any) -> Any:

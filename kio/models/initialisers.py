@@ -28,7 +28,7 @@ import contextlib
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -38,6 +38,7 @@ from keras.src.backend.common.stateless_scope import StatelessScope
 
 from kio.errors import LimitError
 from kio.models import standins, variables
+from kio.models.hook import Hook
 
 # Backends whose variables survive being without a value through every build path.
 _BACKENDS = frozenset({"jax", "torch", "tensorflow", "numpy"})
@@ -203,32 +204,6 @@ def _may_wait(variable: Any, initializer: Any) -> bool:
     return type(getattr(initializer, "seed", None)).__name__ != "SeedGenerator"
 
 
-class _Hook:
-    """A method replaced while any thread needs it; counted, restored by the last one."""
-
-    def __init__(self, find: Callable[[], type], name: str, replacement: Callable[..., Any]) -> None:
-        self._find = find
-        self._name = name
-        self._replacement = replacement
-        self._users = 0
-        self._lock = threading.Lock()
-        self.stock: Callable[..., Any] = replacement
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                owner = self._find()
-                self.stock = vars(owner)[self._name]
-                setattr(owner, self._name, self._replacement)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                setattr(self._find(), self._name, self.stock)
-
-
 def _creator() -> type:
     """The class in the ancestry of ``Variable`` whose ``__init__`` does the work."""
     # Before 3.9 Variable is the backend's class itself; in 3.10 to 3.14 JAX's takes
@@ -259,5 +234,5 @@ def _post_build(self: Any) -> None:
         _TORCH_HOOK.stock(self)
 
 
-_CREATION_HOOK = _Hook(_creator, "__init__", _create)
-_TORCH_HOOK = _Hook(_torch_layer, "_post_build", _post_build)
+_CREATION_HOOK = Hook(_creator, "__init__", _create)
+_TORCH_HOOK = Hook(_torch_layer, "_post_build", _post_build)

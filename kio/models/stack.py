@@ -39,7 +39,14 @@ def stack_of(model: Any, node_of: Callable[[Any], Node], leaves: Mapping[int, Le
         listed = [(*node.handle.trainable_weights, *node.handle.non_trainable_weights) for node, _ in layers]
         return [[known[id(v)] for v in each] for each in listed] + [own.leaves]
 
-    return Stack(layers, own, frozenset(skipped), weights)
+    order = tuple(getattr(model, "_kio_order", ()))
+    return Stack(layers, own, frozenset(skipped), weights, order, _chained(model))
+
+
+def _chained(model: Any) -> bool:
+    """Whether a model is a row of layers, however it was made."""
+    depths = getattr(getattr(model, "_functional", model), "_operations_by_depth", None)
+    return depths is not None and all(len(operations) == 1 for operations in depths.values())
 
 
 def _collect(
@@ -81,6 +88,7 @@ def _part(
         names,
         getattr(layer, "data_format", None) == "channels_first",
         getattr(layer, "finalize_state", None),
+        float(getattr(layer, "epsilon", None) or 0.0),
     )
 
 

@@ -434,3 +434,105 @@ def test_classes_and_names_of_other_types() -> None:
         {"class_name": "Dense", "config": {"units": {"class_name": "Dense", "config": {"units": 2}}}},
     ):
         refused({"class_name": "Sequential", "config": {"name": "s", "layers": [broken]}}, FormatError, UnsafeError)
+
+
+# ------------------------------------------------------------------------------ Keras 0.x
+
+
+def row(*layers: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "Sequential", "layers": list(layers)}
+
+
+def node(kind: str, **config: Any) -> dict[str, Any]:
+    return {"name": kind, "custom_name": "l", "cache_enabled": True, **config}
+
+
+def graph(nodes: dict[str, Any], calls: list[Any], outputs: Any = None) -> dict[str, Any]:
+    return {
+        "name": "Graph",
+        "input_config": [{"name": "x", "dtype": "float", "input_shape": [4]}],
+        "node_config": calls,
+        "output_config": [{"name": "out", "input": "a", "inputs": []}] if outputs is None else outputs,
+        "nodes": nodes,
+    }
+
+
+DENSE = node("Dense", output_dim=3)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        row(node("Dense", output_dim=3, input_shape=[4]), node("Lambda", function="c\x01\x00", arguments={})),
+        row(node("Dense", output_dim=3, input_shape=[4]), node("MaskedLambda", function=None)),
+        row(node("Dense", output_dim=3, input_shape=[4]), node("kio_trap>Evil")),
+        row(node("Dense", output_dim=3, input_shape=[4], activation="kio_trap.evil")),
+        row({"name": ["Dense"]}),
+        row({"name": None}),
+        row(None),  # type: ignore[arg-type]
+        {"name": "Sequential", "layers": {"name": "Dense"}},
+        row({"name": "Merge", "layers": [], "mode": "sum"}),
+        row({"name": "Merge", "layers": [row(), row()], "mode": "sum"}),
+        row({"name": "Merge", "layers": [row(DENSE), row(DENSE)], "mode": "join"}),
+        row({"name": "Merge", "layers": "ab", "mode": "sum"}),
+        row({"name": "AutoEncoder", "output_reconstruction": True}),
+        row({"name": "AutoEncoder", "output_reconstruction": False, "encoder_config": row(), "decoder_config": row()}),
+        row({"name": "LambdaMerge", "layers": [], "function": "c"}),
+        row(node("TimeDistributedMerge", mode="__class__", input_shape=[3, 4])),
+        row(node("TimeDistributed", layer={"name": "TimeDistributed", "layer": 5}, input_shape=[3, 4])),
+        graph({"a": row(graph({}, []))}, [{"name": "a", "input": "x", "inputs": []}]),
+        graph({"a": DENSE}, [{"name": "a", "input": "a", "inputs": []}]),
+        graph({"a": DENSE}, [{"name": "a", "input": "b", "inputs": []}]),
+        graph({"a": DENSE}, [{"name": "a", "input": ["x"], "inputs": []}]),
+        graph({"a": DENSE}, [{"name": "a", "inputs": ["x"], "merge_mode": "sum"}]),
+        graph({"a": DENSE}, [{"name": "a", "inputs": ["x", "x"], "merge_mode": {"a": 1}}]),
+        graph({"a": DENSE}, [{"name": "a", "input": "x"}, {"name": "a", "input": "x"}]),
+        graph({"x": DENSE}, [{"name": "x", "input": "x"}]),
+        graph({}, [{"name": "a", "input": "x"}]),
+        graph({"a": {"name": "SiameseHead", "head": 0}}, [{"name": "a", "inputs": ["x"]}]),
+        graph({"a": {"name": "Siamese"}}, [{"name": "a", "inputs": ["x"], "merge_mode": None}]),
+        graph({"a": DENSE}, [{"name": "a", "input": "x"}], [{"name": "out", "input": "b"}]),
+        graph({"a": DENSE}, [{"name": "a", "input": "x"}], [None]),
+        {**graph({"a": DENSE}, [{"name": "a", "input": "x"}]), "nodes": []},
+        {**graph({"a": DENSE}, [{"name": "a", "input": "x"}]), "input_config": [{"name": "x"}]},
+    ],
+)
+def test_rows_and_graphs_of_keras_0(config: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((FormatError, UnsafeError)) as error:
+            kio.model_from_json(json.dumps(config))
+    assert len(str(error.value)) < 2000
+
+
+def test_rows_in_rows_without_end() -> None:
+    text = '{"name": "Sequential", "layers": [' * 3000 + "]}" * 3000
+    with pytest.raises((LimitError, FormatError)):
+        kio.model_from_json(text)
+
+
+def test_heads_that_double_with_every_node() -> None:
+    """Shared nodes that take all calls of the one before, twice: calls are counted, not listed."""
+    nodes = {f"s{i}": {"name": "Siamese", "layer": DENSE} for i in range(60)}
+    calls = [{"name": "s0", "inputs": ["x", "x"], "merge_mode": None}]
+    calls += [{"name": f"s{i}", "inputs": [f"s{i - 1}"] * 2, "merge_mode": None} for i in range(1, 60)]
+    with pytest.raises((LimitError, FormatError)):
+        kio.model_from_json(json.dumps(graph(nodes, calls)))
+
+
+def counted(layers: Any, params: Any) -> bytes:
+    out = io.BytesIO()
+    with h5py.File(out, "w") as file:
+        file.attrs["nb_layers"] = layers
+        group = file.create_group("layer_0")
+        group.attrs["nb_params"] = params
+        group["param_0"] = np.zeros((4, 3), "f4")
+        group["param_1"] = np.zeros(3, "f4")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("layers", "params"), [(10**12, 2), (1, 10**12), (-1, 2), (1, -1), (1, 3), ("x", 2)])
+def test_counts_of_keras_0_that_lie(layers: Any, params: Any) -> None:
+    model = kio.model_from_json(json.dumps(row(node("Dense", output_dim=3, input_shape=[4]))))
+    with pytest.raises(FormatError):
+        kio.load_weights(model, counted(layers, params))

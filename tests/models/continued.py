@@ -176,7 +176,7 @@ def summed(optimizer: Any) -> None:
 
 def step(model: Any, x: Any, target: Any) -> float:
     model.reset_metrics()
-    return float(keras.tree.flatten(model.train_on_batch(x, target))[0])
+    return float(flat(model.train_on_batch(x, target))[0])
 
 
 def no_strings() -> bool:

@@ -32,8 +32,14 @@ def values(model: Any) -> list[Any]:
 
 
 def write(model: Any, path: Path) -> Path:
-    with h5py.File(path, "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+    try:
+        with h5py.File(path, "w") as file:
+            legacy_h5_format.save_weights_to_hdf5_group(file, model)
+    except ValueError as error:
+        # Until 3.2 weights were called by their own names alone, and two layers of a nested model both have a kernel.
+        if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 3) and "name already exists" in str(error):
+            pytest.skip(f"stock cannot write it: {error}")
+        raise
     return path
 
 

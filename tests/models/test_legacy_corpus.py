@@ -36,6 +36,19 @@ NEEDS_TENSORFLOW = re.compile(r"integer_lookup|hashed_crossing")
 NOT_COMPILED = {"opt_legacy_both_clips": "clipping of SGD"}
 # CuDNN's layers exist in TensorFlow 1's name only; nobody wrote them into the newer formats but this corpus.
 REFUSED = {(kind, suffix) for kind in ("cudnn_lstm", "cudnn_gru") for suffix in (".keras", ".weights.h5")}
+VERSION = tuple(map(int, keras.__version__.split(".")[:2]))
+# What the Keras that reads does otherwise than the one that wrote, until when; nobody can mend its training.
+READER: dict[str, tuple[tuple[int, int], str]] = {
+    "constrained": ((3, 3), "Keras counts the penalties of weights twice on jax"),
+}
+# What it cannot build from its own configuration, either.
+UNBUILT = {"attention_variants": ((3, 3), "attention over several axes fails in a call of Keras's own")}
+# Losses of Keras 3 that its file does not lead to, and why.
+WRITER = {
+    ("keras-3.0.5", "constrained"): "penalties of weights counted twice, that of activities not in the file",
+}
+# Keras 3 writes a model of the user's own into legacy HDF5 without what it was built for, and cannot load it.
+OWN = {"subclassed"}
 # Unless all is asked for: the kinds that a backend can have an opinion of, the layouts of every writer.
 FEW = re.compile(
     r"(dense|convolutions|recurrent|bidirectional|conv_lstm|attention|nested|normalizations|time_distributed|operators|"
@@ -86,6 +99,13 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
             kio.load_model(path if suffix in (".h5", ".keras") else path.with_name(kind + ".h5"))
         if sys.version_info[:2] != (3, 11):
             pytest.skip("bytecode of Python 3.11")
+    writer = path.parent.name
+    if kind in UNBUILT and UNBUILT[kind][0] > VERSION:
+        pytest.skip(UNBUILT[kind][1])
+    if kind in OWN and writer.startswith("keras-3"):
+        with pytest.raises(kio.MatchError, match="expected a built model"):
+            continued.outcome(path)
+        return
     if (kind, suffix) in REFUSED:
         with pytest.raises(kio.MatchError, match="cu_dnn"):
             continued.outcome(path)
@@ -96,5 +116,7 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
         expected = (*continued.NOTHING, NOT_COMPILED.get(kind, "not compiled"))
         assert any(each in found.why for each in expected), found.why
         assert "not compiled" not in found.why or kind in ("not_compiled", *NOT_COMPILED)
-    else:
+    elif (writer, kind) in WRITER:
+        assert found.losses > TOLERANCE, "equal after all: its row may go"
+    elif kind not in READER or READER[kind][0] <= VERSION:
         assert found.losses <= ROUNDED.get(kind, TOLERANCE)

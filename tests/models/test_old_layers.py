@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 import zlib
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,9 @@ from tests.models.old_layers import WRITERS, Corpus  # noqa: E402
 pytestmark = pytest.mark.keras
 
 CORPORA = {writer: Corpus(writer) for writer in WRITERS}
-# One case in so many runs unless KIO_OLD_LAYERS=all: together they take about an hour.
-SHARE = 16
+# On torch and numpy all take a minute.  Elsewhere, where each is compiled, one in so many runs, unless
+# KIO_OLD_LAYERS=all: together they take ten on jax, and five on TensorFlow.
+SHARE = 1 if keras.config.backend() in ("torch", "numpy") else 8
 
 # Names of cases, the error, a part of its message.
 REFUSED: list[tuple[str, type[Exception], str]] = [
@@ -36,8 +38,8 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
     (r"BatchNormalization axis=\[1, 2\]", UpgradeError, "axis"),
     (r"BatchNormalization virtual_batch_size", UpgradeError, "virtual_batch_size"),
     (r"MultiHeadAttention activity_regularizer", UpgradeError, "activity_regularizer"),
+    (r"TimeDistributed stateful", UpgradeError, "expected one without a state"),
     (r"einsum", UpgradeError, "did not save them"),
-    (r"tf m image\.sobel_edges", ConfigError, "channels"),
     (
         r"tf . (math\.(bessel_i0|cumulative_logsumexp|digamma|lgamma|igamma|approx_max_k)|meshgrid|boolean_mask"
         r"|searchsorted|random|fftless|string|unique|histogram|reverse_sequence|image\.(resize_with_pad|ssim)|linalg\.(svd|eigh|qr|expm))",
@@ -45,6 +47,16 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
         "expected one that Keras 3 or kio has",
     ),
     (r"tf m image\.resize tensor", UpgradeError, "expected a constant, found a tensor"),
+    # Its size depends on the numbers.
+    (r"x\[mask\]", ConfigError, "expected numbers and slices, found a tensor of several"),
+]
+# What stock Keras cannot evaluate on one backend, and says so: cases, backend, a part of its words.
+STOCK = [
+    (
+        r"metric ('|function )(sparse_)?top_k_categorical|metric (Sparse)?TopKCategoricalAccuracy\(\)",
+        "torch",
+        "selected index k out of range",
+    )
 ]
 # Models that load, but not compiled, with a part of the warning.
 UNCOMPILED = {r"metric ('ce'|'crossentropy')": "crossentropy", r"metric MeanRelativeError": "MeanRelativeError"}
@@ -72,7 +84,8 @@ def test_outputs_are_the_writers(writer: str, name: str) -> None:
         pytest.skip("tensors of text exist in TensorFlow only")
     if re.search("IntegerLookup|Hashing|HashedCrossing", name):
         pytest.importorskip("tensorflow", reason="a layer that Keras makes of TensorFlow's functions")
-    keras.backend.clear_session()
+    # Collecting garbage each time would cost more than all else.
+    keras.backend.clear_session(free_memory=False)
     for pattern, kind, part in REFUSED:
         if re.search(pattern, name):
             with pytest.raises(kind, match=re.escape(part)):
@@ -80,14 +93,18 @@ def test_outputs_are_the_writers(writer: str, name: str) -> None:
             return
     model, said = load(corpus, case)
     with warnings.catch_warnings():
+        # Untrue of sequential models whose layers know masks: "mask nested sequences" shows what they do.
+        warnings.filterwarnings("ignore", "(.|\n)*of type Sequential.*an input with a mask", UserWarning)
         # What is of 64 bits in TensorFlow: jax says of each call that it has none.
         warnings.filterwarnings("ignore", "(.|\n)*Explicitly requested dtype int64", UserWarning)
         compare(corpus, case, model)
-    expected = next((part for pattern, part in UNCOMPILED.items() if re.search(pattern, name)), None)
-    if expected is not None:
-        assert any(expected in text for text in said)
-    elif "training" in case:
-        evaluate(corpus, case, model)
+        expected = next((part for pattern, part in UNCOMPILED.items() if re.search(pattern, name)), None)
+        if expected is not None:
+            assert any(expected in text for text in said)
+        elif "training" in case:
+            problem = next((part for pattern, on, part in STOCK if on == backend and re.search(pattern, name)), None)
+            with pytest.raises(RuntimeError, match=problem) if problem else nullcontext():
+                evaluate(corpus, case, model)
 
 
 def load(corpus: Corpus, case: dict[str, Any]) -> tuple[Any, list[str]]:
@@ -119,7 +136,8 @@ def compare(corpus: Corpus, case: dict[str, Any], model: Any) -> None:
     assert [y.shape for y in made] == [y.shape for y in expected]
     for a, b in zip(made, expected, strict=True):
         tolerance = 5e-3 if b.dtype.itemsize == 2 else 1e-5
-        np.testing.assert_allclose(a.astype("f8"), b.astype("f8"), rtol=tolerance, atol=tolerance)
+        scale = np.abs(b, where=np.isfinite(b), out=np.zeros(b.shape, "f8")).max(initial=0.0)
+        np.testing.assert_allclose(a.astype("f8"), b.astype("f8"), rtol=tolerance, atol=tolerance * scale)
     if "penalty" in case:
         total = sum(float(keras.ops.convert_to_numpy(loss).sum()) for loss in model.losses)
         assert total == pytest.approx(case["penalty"], rel=1e-4)

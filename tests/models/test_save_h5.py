@@ -23,6 +23,11 @@ from tests.models.written import assert_same_structure, assert_same_weights, str
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
 
+VERSION = tuple(map(int, keras.__version__.split(".")[:3]))
+# kio writes the names of later releases, which those before read as well.
+PATHS = pytest.mark.skipif(
+    VERSION < (3, 3), reason="this Keras names weights without their layers; where two names are alike it cannot write"
+)
 # What stock Keras cannot load from its own file, either: statistics of float8 come in another
 # order, and a model of the user's own is not built.
 STOCK_CANNOT = {"float8", "subclassed", "subclassed_called", "sequential_unbuilt"}
@@ -81,6 +86,7 @@ def state(optimizer: Any) -> list[Any]:
 # ---------------------------------------------------------------------------- structure
 
 
+@PATHS
 def test_whole_model_is_that_of_stock(made: tuple[str, Any], tmp_path: Path) -> None:
     name, model = made
     kio.save_model(model, tmp_path / "k.h5")
@@ -100,6 +106,7 @@ def test_whole_model_is_that_of_stock(made: tuple[str, Any], tmp_path: Path) -> 
     same(name, tmp_path)
 
 
+@PATHS
 def test_weights_are_those_of_stock(made: tuple[str, Any], tmp_path: Path) -> None:
     name, model = made
     if not model.built:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras")
 
-from kio.layers import tf_arrays  # noqa: E402
+from kio.layers import tf_arrays, tf_function  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -28,7 +30,45 @@ def test_one_hot_is_of_the_type_of_its_values(values: dict[str, object], dtype: 
     assert keras.ops.convert_to_numpy(made).tolist() == [row]
 
 
+def test_no_function_takes_arguments_that_it_does_not_know() -> None:
+    for name, function in tf_function.FUNCTIONS.items():
+        kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+        assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD}, name
+
+
+def test_a_shape_is_not_found_without_the_arguments_that_nobody_knows() -> None:
+    x = keras.KerasTensor((2, 4, 4, 1))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        tf_function.TFFunction("image.resize")(x, size=[2, 2], z=1)
+
+
 def test_a_range_of_fractions_is_refused() -> None:
     assert keras.ops.convert_to_numpy(tf_arrays.arange(1, 7, 2)).tolist() == [1, 3, 5]
     with pytest.raises(ValueError, match=r"expected whole numbers, found 0\.5"):
         tf_arrays.arange(0.5, 3.0, 0.5)
+
+
+@pytest.mark.tf
+def test_time_distributed_has_all_steps_in_a_graph_that_does_not_know_them() -> None:
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("only TensorFlow has shapes that are not known")
+    import tensorflow as tf
+
+    from kio.layers import TimeDistributed
+
+    x = keras.Input((None, 3))
+    model = keras.Model(x, TimeDistributed(keras.layers.Dense(2))(x))
+    data = np.ones((1, 4, 3), "float32")
+    graph = tf.function(model, input_signature=[tf.TensorSpec((None, None, 3))])
+    np.testing.assert_allclose(graph(data), model(data), rtol=1e-6)
+
+
+def test_shapes_that_are_computed_inside_a_compiled_step() -> None:
+    if keras.config.backend() == "torch":
+        pytest.skip("torch compiles nothing here")
+    x = keras.Input((4,), batch_size=2)
+    shape = tf_function.TFFunction("shape")(x)
+    longer = tf_function.TFFunction("concat")([shape, [1]], axis=0)
+    model = keras.Model(x, tf_function.TFFunction("reshape")(x, shape=longer))
+    data = np.arange(8, dtype="float32").reshape(2, 4)
+    assert model.predict(data, batch_size=2, verbose=0).tolist() == data[..., None].tolist()

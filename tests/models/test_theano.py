@@ -1,4 +1,4 @@
-"""Models that Keras 1.2 and 2.2 wrote on Theano: every kind computes what Theano computed."""
+"""Models that Keras 0.3, 1.2 and 2.2 wrote on Theano: every kind computes what Theano computed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def members(writer: str) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-FILES = {writer: members(writer) for writer in ("keras-1.2.2", "keras-2.2.4")}
+FILES = {writer: members(writer) for writer in ("keras-0.3.3", "keras-1.2.2", "keras-2.2.4")}
 CASES = [(writer, name[:-3]) for writer, files in FILES.items() for name in files if name.endswith(".h5")]
 
 
@@ -74,6 +74,59 @@ def test_whole_models(writer: str, kind: str) -> None:
         warnings.simplefilter("ignore")
         model = kio.load_model(files[f"{kind}.h5"])
     agrees(model, files[f"{kind}.npz"])
+
+
+def graph() -> tuple[Any, bytes]:
+    """Nodes of equal shapes beside each other, in another order than that of their depth."""
+    files = FILES["keras-0.3.3"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return kio.model_from_json(files["graph_branches.json"].decode()), files["graph_branches.h5"]
+
+
+def test_the_order_of_a_graph_comes_from_its_configuration() -> None:
+    model, file = graph()
+    assert model.optimizer is not None and model.output_names == ["n0", "n5", "out", "again"]
+    by_name = {layer.name: layer for layer in model.layers}
+    with h5py.File(io.BytesIO(file)) as stored:
+        kio.load_weights(model, file)
+        for i in range(6):
+            kernel = keras.ops.convert_to_numpy(by_name[f"n{i}"].kernel)
+            np.testing.assert_array_equal(kernel, stored["graph"][f"param_{2 * i}"])
+    order = [layer.name for layer in model.layers if layer.weights]
+    assert order != sorted(order)
+
+
+def test_a_graph_without_its_configuration_is_ambiguous() -> None:
+    model, file = graph()
+    before = [keras.ops.convert_to_numpy(v).copy() for v in model.weights]
+    same = keras.Model(model.inputs, model.outputs)
+    with pytest.raises(MatchError, match="side by side"):
+        kio.load_weights(same, file)
+    for old, now in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(now))
+
+
+def test_what_is_left_alone_in_a_graph() -> None:
+    model, file = graph()
+    first = next(layer for layer in model.layers if layer.name == "n1")
+    before = keras.ops.convert_to_numpy(first.kernel).copy()
+    report = kio.load_weights(model, file, objects_to_skip=[first])
+    assert len(report.loaded) == 10
+    np.testing.assert_array_equal(before, keras.ops.convert_to_numpy(first.kernel))
+
+
+def test_keras_0_does_not_tell_its_backend() -> None:
+    files = FILES["keras-0.3.3"]
+    model = kio.model_from_json(files["conv2d_th.json"].decode())
+    with pytest.raises(MatchError, match="original_backend='theano' or 'tensorflow'"):
+        kio.load_weights(model, files["conv2d_th.h5"])
+    kio.load_weights(model, files["conv2d_th.h5"], original_backend="theano")
+    agrees(model, files["conv2d_th.npz"])
+    # Where nothing is turned nobody is asked.
+    dense = kio.model_from_json(files["dense.json"].decode())
+    kio.load_weights(dense, files["dense.h5"])
+    agrees(dense, files["dense.npz"])
 
 
 def named(names: list[str], version: str | None = None) -> bytes:

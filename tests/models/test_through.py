@@ -36,7 +36,13 @@ FILES = [
     "tf_keras-2.21/scheduled.keras",
     "tf_keras-2.21/several_outputs.h5",
 ]
+VERSION = tuple(map(int, keras.__version__.split(".")[:3]))
 NEEDS = {"activations": {"hard_sigmoid"}, "locally_connected": {"LocallyConnected1D", "LocallyConnected2D"}}
+
+if VERSION < (3, 3, 3):
+    NEEDS["operators"] = {"TFFunction"}  # it cannot read its own slices
+# What stock Keras loses of its own files, until when: layers that are not trained inside a model that is.
+LOST = {"tf-2.12.1/nested_frozen.keras": (3, 6)}
 
 
 def outputs(model: Any, stored: Any) -> list[tuple[Any, Any]]:
@@ -56,6 +62,8 @@ def state(optimizer: Any) -> list[Any]:
 @pytest.mark.parametrize("name", FILES)
 def test_stock_keras_loads_what_becomes_of_old_models(name: str, tmp_path: Path, legacy: Legacy) -> None:
     source = legacy / name
+    if LOST.get(name, VERSION) > VERSION:
+        pytest.skip("this Keras trains all layers of a model that it loads")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # nothing is left behind
         result = kio.convert(source, tmp_path / "new.keras")

@@ -4,8 +4,9 @@
 
 What comes out is in Keras 3's own grammar, so everything behind it (the walk that makes it
 safe, the deserialisers) knows one grammar only.  What changes is said by tables, one module
-an era: ``keras1``, ``keras2``; ``objects`` for what hangs on layers, ``graph`` for calls,
-``tf_ops`` for TensorFlow functions in the place of layers, ``training`` for what was compiled.
+an era: ``keras0``, which makes Keras 1 of it, ``keras1``, ``keras2``; ``objects`` for what
+hangs on layers, ``graph`` for calls, ``tf_ops`` for TensorFlow functions in the place of
+layers, ``training`` for what was compiled.
 
 Spec: notes/keras.md 2.1 and 3.3; the sources named by each table.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kio.models.upgrade import graph
+from kio.models.upgrade import graph, names
 from kio.models.upgrade.rule import Config, Context, Era, UpgradeError
 
 __all__ = ["Era", "UpgradeError", "Upgraded", "upgrade"]
@@ -30,12 +31,14 @@ class Upgraded:
         applied: How often each rule changed something, by the rule's name.
         kio_objects: Layers and functions of ``kio.layers`` that the model needs.
         uncompiled: Why the model cannot be compiled as it was; empty if it can.
+        order: Names of layers in the order of a Keras 0.x file of weights; empty for newer models.
     """
 
     config: Config
     applied: dict[str, int] = field(default_factory=dict)
     kio_objects: tuple[str, ...] = ()
     uncompiled: str = ""
+    order: tuple[str, ...] = ()
 
 
 def upgrade(
@@ -58,13 +61,20 @@ def upgrade(
     """
     # The tables ask the installed Keras; the era of a file is known without one.
     from kio.models import eras
-    from kio.models.upgrade import keras3, training
+    from kio.models.upgrade import keras0, keras3, training
     from kio.models.upgrade.layers import Layers
 
     known = era or Era()
     if known.version is None:
         known = Era.of(config)
+    order: tuple[str, ...] = ()
+    if keras0.is_old(config):
+        old = keras0.convert(config)
+        config, order, known = old.config, old.order, Era((0,), "0.x")
+        training_config = training_config or old.training
     context = Context(known, is_custom or (lambda name: False))
+    if order:
+        context.applied["grammar of Keras 0.x"] += 1
     todays = keras3.is_todays(config, known)
     if "class_name" not in config or "config" not in config:
         changed = config  # no model: whoever builds it says so
@@ -73,10 +83,11 @@ def upgrade(
     else:
         # The tables speak the newest grammar; an older Keras 3 takes what it would have been saved as for it.
         changed = eras.downgraded(Layers(context).model(config), keras3.installed(), {}, newest=eras.NEWEST)
-    done = Upgraded(changed)
+    done = Upgraded(changed, order=order)
     stored = training_config or changed.get("compile_config")
     if isinstance(stored, dict) and stored and (training_config is not None or not todays):
         try:
+            stored = names.keyed(stored, context.renamed)
             changed["compile_config"] = training.upgrade(stored, context, _outputs(changed))
         except UpgradeError as error:
             changed["compile_config"] = None

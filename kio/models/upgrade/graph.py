@@ -47,7 +47,41 @@ def is_place(node: Any) -> bool:
 
 def is_legacy(calls: Any) -> bool:
     """Whether the calls of a layer are in the old grammar."""
-    return isinstance(calls, list) and any(isinstance(call, list) for call in calls)
+    return isinstance(calls, list) and any(_is_list(call) for call in calls)
+
+
+def _is_list(call: Any) -> bool:
+    # Models that are called with tensors by name have a dict of places.
+    return isinstance(call, list) or (isinstance(call, dict) and bool(call) and all(map(is_place, call.values())))
+
+
+def array(value: Any) -> Any:
+    """Lists of numbers as an array, which every operation takes; all else as it is."""
+    if not isinstance(value, list) or holds_tensor(value):
+        return value
+    flat: list[Any] = [value]
+    while any(isinstance(each, list) for each in flat):
+        flat = [inner for each in flat for inner in (each if isinstance(each, list) else [each])]
+    kind = "int32" if all(isinstance(each, int) for each in flat) else "float32"
+    if flat and all(isinstance(each, bool) for each in flat):
+        kind = "bool"
+    return {"class_name": "__numpy__", "config": {"value": value, "dtype": kind}}
+
+
+def holds_tensor(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("class_name") == "__keras_tensor__" or any(map(holds_tensor, value.values()))
+    return isinstance(value, list) and any(map(holds_tensor, value))
+
+
+def _constants(value: Any) -> Any:
+    """Numbers among the tensors that a layer is called with, as arrays."""
+    if isinstance(value, list):
+        return [_constants(each) for each in value] if holds_tensor(value) else array(value)
+    if isinstance(value, (int, float)):
+        kind = "bool" if isinstance(value, bool) else "int32" if isinstance(value, int) else "float32"
+        return {"class_name": "__numpy__", "config": {"value": value, "dtype": kind}}
+    return value
 
 
 class Calls:
@@ -78,7 +112,7 @@ class Calls:
     def call(self, call: Any, class_name: str, extra: Config | None = None) -> Config:
         """One call: ``{"args": […], "kwargs": {…}}``."""
         first, kwargs = self.arguments(call)
-        args = [first]
+        args = [_constants(first)]
         if class_name in _RECURRENT and isinstance(first, list) and len(first) > 1 and "initial_state" not in kwargs:
             # Keras 2 handed the states over in one list with the sequence.
             args, kwargs["initial_state"] = [first[0]], first[1:]

@@ -85,6 +85,19 @@ def _pair(config: Config, context: Context) -> bool:
     return True
 
 
+def _stateless(config: Config, context: Context) -> bool:
+    """With a state tf.keras went step by step, and through the first step twice, to see its shape."""
+    if _stateful(config.get("layer")):
+        raise refuse(f"layer of {config.get('name')}", "one without a state", "stateful=True")
+    return False
+
+
+def _stateful(value: object) -> bool:
+    if isinstance(value, dict):
+        return value.get("stateful") is True or any(map(_stateful, value.values()))
+    return isinstance(value, list) and any(map(_stateful, value))
+
+
 def _silent_regularizer(config: Config, context: Context) -> bool:
     if config.get("activity_regularizer") is not None:
         raise refuse(f"activity_regularizer of {config.get('name')}", "None", config["activity_regularizer"])
@@ -143,6 +156,8 @@ RULES = rules(SOURCE, (
     ("rank", f"{_UNGROUPED} Conv1D Conv2D Conv3D", dropped("rank")),
     ("time_major", f"{_RECURRENT}", dropped("time_major", False, instead="transpose the input and the output")),
     ("implementation", f"{_RECURRENT} {_CELLS}", dropped("implementation")),
+    # How noise was drawn; no generator of today draws the same.
+    ("rng_type of tf_keras", "*", dropped("rng_type")),
     ("num_constants", f"{_RECURRENT}", dropped("num_constants", None)),
     ("input_length", "*", dropped("input_length")),
     ("reset_after of an old GRU", "GRU GRUCell", _reset_after),
@@ -159,6 +174,7 @@ RULES = rules(SOURCE, (
     ("trainable of a dropout", "SpatialDropout1D SpatialDropout2D SpatialDropout3D", dropped("trainable")),
     ("trainable of a preprocessing layer", "Discretization HashedCrossing", dropped("trainable")),
     ("shapes of a MultiHeadAttention", "MultiHeadAttention", _forgotten("query_shape", "key_shape", "value_shape")),
+    ("state under a TimeDistributed", "TimeDistributed", _stateless),
     # Every projection has it there too, but the sum of them is another one.
     ("activity_regularizer of a MultiHeadAttention", "MultiHeadAttention", _silent_regularizer),
     ("softmax_robust_masking", "Softmax MultiHeadAttention", dropped("softmax_robust_masking")),

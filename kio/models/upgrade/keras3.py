@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
+from kio.models import eras
 from kio.models.allowlist import builtin_class, version
 from kio.models.upgrade import int4
 from kio.models.upgrade.objects import module_of
-from kio.models.upgrade.rule import Config, Context, Era
+from kio.models.upgrade.rule import Config, Context, Era, refuse
 
 Change = Callable[[str, Config], Config]
 
@@ -111,6 +112,24 @@ def _accepted(name: str) -> frozenset[str] | None:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             break
     return frozenset(found)
+
+
+def check_operation(module: str, name: str, inner: Config, what: str) -> None:
+    """Refuse an operation that the installed Keras does not have, or not with these arguments.
+
+    Raises:
+        UpgradeError: naming what it stands for.
+    """
+    since = eras.PARTS.get(name)
+    cls = builtin_class(name, module)
+    if cls is None or (since is not None and installed() < since):
+        raise refuse(what, f"an operation that Keras {version()} has", name)
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    unknown = [key for key, value in inner.items() if key not in parameters and value is not None]
+    if unknown:
+        raise refuse(f"{unknown[0]} of {what}", f"no such argument of {name} in Keras {version()}", inner[unknown[0]])
+    for key in [key for key in inner if key not in parameters]:
+        del inner[key]
 
 
 def _says_nothing(key: str, inner: Config) -> bool:

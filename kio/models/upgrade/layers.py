@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from kio.errors import CorruptError, shown
 from kio.models.allowlist import builtin_class
-from kio.models.upgrade import graph, keras1, keras2, keras3, objects, tf_ops
+from kio.models.upgrade import graph, keras1, keras2, keras3, names, objects, tf_ops
 from kio.models.upgrade.rule import Config, Context, Rule, refuse
 
 _FUNCTIONAL = {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional"}
@@ -30,19 +32,34 @@ KIO_LAYERS = frozenset(
         "ParametricSoftplus",
         "SReLU",
         "CosineMerge",
+        "ThresholdedLinear",
+        "TimeDistributedMerge",
     }
 )
 
 # Interpolations that are the same on every backend of Keras 3.
 _PLAIN = ("bilinear", "nearest")
+_BIASED = (
+    *("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+    *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv2D"),
+)
 # Layers that Keras 3 has, but not with these arguments: kio's of the same name takes them.
-_KIO_WHERE: dict[str, Callable[[Config], bool]] = {
-    "Resizing": lambda c: c.get("interpolation", "bilinear") not in _PLAIN,
-    "UpSampling2D": lambda c: c.get("interpolation", "nearest") not in _PLAIN,
-    "RandomCrop": lambda c: True,
-    "SimpleRNN": lambda c: c.get("activity_regularizer") is not None,
-    "SeparableConv1D": lambda c: c.get("padding") == "causal",
-    "TimeDistributed": lambda c: _normalizes(c),
+# Asked with the arguments, and with the shape of the inputs or None.
+_KIO_WHERE: dict[str, Callable[[Config, Any], bool]] = {
+    "Resizing": lambda c, _: c.get("interpolation", "bilinear") not in _PLAIN,
+    "UpSampling2D": lambda c, _: c.get("interpolation", "nearest") not in _PLAIN,
+    "RandomCrop": lambda c, _: True,
+    "SimpleRNN": lambda c, _: c.get("activity_regularizer") is not None,
+    **dict.fromkeys(_BIASED, lambda c, _: _bias_misplaced(c)),
+    "SeparableConv1D": lambda c, _: c.get("padding") == "causal" or _bias_misplaced(c),
+    "LayerNormalization": lambda c, shape: _axes_misread(c, shape),
+    # JAX's own attention wants values as wide as keys.
+    "MultiHeadAttention": lambda c, _: (
+        keras.config.backend() == "jax" and c.get("value_dim") not in (None, c.get("key_dim"))
+    ),
+    # SciPy, behind the numpy backend, wants a tuple.
+    "Softmax": lambda c, _: isinstance(c.get("axis"), list) and keras.config.backend() == "numpy",
+    "TimeDistributed": lambda c, shape: _normalizes(c) or _steps_miscounted(shape),
 }
 
 _ACTIVATIONS = ("activation", "recurrent_activation")
@@ -70,6 +87,11 @@ class Layers:
 
     def model(self, config: Config) -> Config:
         """A whole model: the outermost object of a configuration."""
+        context = self.context
+        context.renamed = {} if context.era.modern else names.slashed(config)
+        if context.renamed:
+            config = names.renamed(config, context.renamed)
+            context.applied["name with slashes"] += len(context.renamed)
         self.root = {k: v for k, v in config.items() if k not in ("keras_version", "backend")}
         return self.layer(self.root)
 
@@ -81,13 +103,16 @@ class Layers:
         legacy = any(graph.is_legacy(each.get("inbound_nodes")) for each in stored)
         nested = {each["name"] for each in stored if self.is_model(each)} if legacy else set()
         calls = graph.Calls({each["name"] for each in stored}, nested)
-        made = [self.member(each, calls) for each in stored]
+        made = [tf_ops.sliced(self.member(each, calls), self.context) for each in stored]
         inner["layers"] = made
         if legacy:
             self.context.applied["calls in lists"] += 1
             if nested:
                 self.context.applied["calls of nested models"] += len(nested)
-        single = legacy and keras3.installed() >= (3, 4)
+        # Until 3.4 one input or output was written as a list of one, whatever the model was made with.
+        written = self.context.era.version
+        listed = legacy or (written is not None and (3,) <= written < (3, 4))
+        single = listed and keras3.installed() >= (3, 4)
         # Today's reader takes one off for functional models, not for sequential ones.
         sequential = {each["name"] for each in made if each.get("class_name") == "Sequential"} & nested
 
@@ -95,7 +120,7 @@ class Layers:
             return call - 1 if name in sequential and call > 0 else call
 
         for key in ("input_layers", "output_layers"):
-            if key in inner and legacy:
+            if key in inner and listed:
                 inner[key] = graph.places(inner[key], number, single)
         inner.setdefault("name", None)
         modes = legacy and any(_has_mode(each) for each in made)
@@ -192,12 +217,14 @@ class Layers:
             keras2.cudnn(stored_name, inner)
         if stored_name == "ThresholdedReLU":
             keras2.thresholded(inner)
+        if name == "ActivityRegularization":
+            name = self.penalty(inner)
         if stored_name == "SyncBatchNormalization":
             inner["synchronized"] = True
         self.rules(name, inner)
         self.arguments(name, inner)
         inner = keras3.known(name, inner, self.context)
-        if name in KIO_LAYERS or (not self.context.era.modern and _KIO_WHERE.get(name, _never)(inner)):
+        if name in KIO_LAYERS or (not self.context.era.modern and _KIO_WHERE.get(name, _never)(inner, _built(node))):
             return self.finish(node, objects.kio_class(name, self.context), inner)
         return self.finish(node, {"module": "keras.layers", "class_name": name, "registered_name": None}, inner)
 
@@ -229,6 +256,8 @@ class Layers:
                 inner[key] = self.layer(value)
             elif key == "cells" and isinstance(value, list):
                 inner[key] = [self.layer(each) for each in value]
+            elif key == "activity_regularizer":
+                inner[key] = objects.activity(value if modern else objects.plain(value, context), context)
             elif modern:
                 continue
             elif key in _ACTIVATIONS:
@@ -256,6 +285,17 @@ class Layers:
             changed = {**forward["config"], "go_backwards": False, "name": f"backward_{name}"}
             inner["backward_layer"] = {**forward, "config": changed}
             self.context.applied["backward layer that goes forward"] += 1
+
+    def penalty(self, inner: Config) -> str:
+        """A layer that is a regularizer: where that needs kio's, any layer that hands its input on."""
+        own: Config = {"class_name": "L1L2", "config": {key: inner.get(key) or 0.0 for key in ("l1", "l2")}}
+        own |= {"module": "keras.regularizers", "registered_name": None}
+        if objects.activity(own, self.context) is own:
+            return "ActivityRegularization"
+        for key in ("l1", "l2"):
+            inner.pop(key, None)
+        inner |= {"activation": "linear", "activity_regularizer": own}
+        return "Activation"
 
     def activation(self, value: Any) -> Any:
         """An activation: a name, a function, or a layer."""
@@ -301,8 +341,41 @@ def _has_mode(layer: Config) -> bool:
     return any(call.get("kwargs", {}).get("training") is not None for call in layer.get("inbound_nodes", ()))
 
 
-def _never(config: Config) -> bool:
+def _never(config: Config, shape: Any) -> bool:
     return False
+
+
+def _built(node: Config) -> Any:
+    """The shape that a layer was built for, where the file says so."""
+    stored = node.get("build_config")
+    return stored.get("input_shape") if isinstance(stored, dict) else None
+
+
+def _bias_misplaced(config: Config) -> bool:
+    """Whether Keras's backend might take the width for the channels; see ``kio.layers.first``."""
+    return bool(
+        keras.config.backend() == "tensorflow"
+        and config.get("data_format") == "channels_first"
+        and config.get("use_bias", True)
+    )
+
+
+def _steps_miscounted(shape: Any) -> bool:
+    """Whether TensorFlow's graphs might take the batch for the number of steps; see ``kio.layers.TimeDistributed``."""
+    known = isinstance(shape, list) and len(shape) > 1 and isinstance(shape[1], int)
+    return keras.config.backend() == "tensorflow" and not known
+
+
+def _axes_misread(config: Config, shape: Any) -> bool:
+    """Whether torch might normalize other axes; see ``kio.layers.LayerNormalization``."""
+    axis = config.get("axis", -1)
+    axes = axis if isinstance(axis, list) else [axis]
+    if keras.config.backend() != "torch" or axes == [-1] or not all(isinstance(each, int) for each in axes):
+        return False
+    if not isinstance(shape, list) or not all(n is None or isinstance(n, int) for n in shape) or not shape:
+        return True
+    rank = len(shape)
+    return sorted(each % rank for each in axes) != list(range(rank - len(axes), rank))
 
 
 def _normalizes(value: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kio.models import eras
 from kio.models.allowlist import builtin_class, builtin_function
 from kio.models.eras import RENAMED
 from kio.models.upgrade.rule import Config, Context
@@ -144,6 +145,23 @@ def constraint(value: Any, context: Context) -> Any:
     if name not in _KIO_CONSTRAINTS or context.is_custom(str(name)):
         return plain(value, context)
     return {**kio_class("RadialConstraint", context), "config": {}}
+
+
+def activity(value: Any, context: Context) -> Any:
+    """A regularizer of activities, by kio where the installed Keras measures it otherwise.
+
+    Left as it is where the era does not tell: of Keras 1, whose own divided or did not, and of unknown writers.
+    """
+    version = context.era.version
+    if value is None or version is None or version < (2,):
+        return value
+    from kio.layers.regularizers import DIVIDED
+
+    tensorflow = (2, 4) <= version < (3,) or str(context.era.text).endswith("-tf")
+    mean = tensorflow or version >= DIVIDED
+    if mean == (eras.installed() >= DIVIDED):
+        return value
+    return {**kio_class("ActivityRegularizer", context), "config": {"regularizer": value, "mean": mean}}
 
 
 def dtype(value: Any, context: Context) -> Any:

@@ -76,12 +76,14 @@ class Context:
         is_custom: Whether a name is the user's own.
         applied: How often each rule changed something.
         kio_objects: Names of kio's own layers and functions that the result needs.
+        renamed: Names of layers that Keras 3 takes no more, and what they became.
     """
 
     era: Era
     is_custom: Callable[[str], bool]
     applied: Counter[str] = field(default_factory=Counter)
     kio_objects: set[str] = field(default_factory=set)
+    renamed: dict[str, str] = field(default_factory=dict)
 
 
 Apply = Callable[[Config, Context], bool]

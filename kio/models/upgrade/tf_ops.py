@@ -11,11 +11,16 @@ Spec: ``tf_op_layer.py`` of tf.keras 2.4 to 2.15; the API of TensorFlow 2.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Collection
 from typing import Any
 
+import keras
+
 from kio.errors import shown
-from kio.models.upgrade.graph import Calls
+from kio.models import eras
+from kio.models.upgrade import keras3
+from kio.models.upgrade.graph import Calls, array, holds_tensor
 from kio.models.upgrade.rule import Config, Context, UpgradeError, refuse
 
 LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
@@ -38,7 +43,7 @@ class _Arguments:
     def first(self) -> Any:
         """The first argument, tensors or a constant."""
         value = self._first[0]
-        return value if _holds_tensor(value) else _array(value)
+        return value if holds_tensor(value) else array(value)
 
     def take(self, *names: str, default: Any = None) -> Any:
         """An argument under any of its names."""
@@ -49,12 +54,12 @@ class _Arguments:
 
     def operand(self, *names: str) -> Any:
         """Another operand beside the first: a tensor, a number, or a constant array."""
-        return _array(self.take(*names))
+        return array(self.take(*names))
 
     def constant(self, *names: str, default: Any = None) -> Any:
         """An argument that must not depend on the input."""
         value = self.take(*names, default=default)
-        if _holds_tensor(value):
+        if holds_tensor(value):
             raise refuse(f"{names[0]} of {self.function}", "a constant", "a tensor")
         return value
 
@@ -69,23 +74,6 @@ class _Arguments:
         if left:
             key, value = next(iter(left.items()))
             raise refuse(f"{key} of {self.function}", "no such argument", value)
-
-
-def _array(value: Any) -> Any:
-    """Lists of numbers as an array, which every operation takes; all else as it is."""
-    if not isinstance(value, list) or _holds_tensor(value):
-        return value
-    flat: list[Any] = [value]
-    while any(isinstance(each, list) for each in flat):
-        flat = [inner for each in flat for inner in (each if isinstance(each, list) else [each])]
-    whole = all(isinstance(each, int) for each in flat)
-    return {"class_name": "__numpy__", "config": {"value": value, "dtype": "int32" if whole else "float32"}}
-
-
-def _holds_tensor(value: Any) -> bool:
-    if isinstance(value, dict):
-        return value.get("class_name") == "__keras_tensor__" or any(map(_holds_tensor, value.values()))
-    return isinstance(value, list) and any(map(_holds_tensor, value))
 
 
 # ------------------------------------------------------------------------------ kinds of rows
@@ -111,6 +99,14 @@ def _binary(cls: str) -> Make:
         return _NUMPY, cls, {}, [a.first(), a.operand("y", "bias")], {}
 
     return make
+
+
+def _added(a: _Arguments) -> Op:
+    made = _binary("Add")(a)
+    if keras.config.backend() == "tensorflow" and any(not isinstance(each, (int, float)) for each in made[3][1:]):
+        # There Keras takes what broadcasts for a bias, and adds it along another axis if the sizes allow it.
+        raise refuse(f"operand of {a.function}", "a number", "a tensor")
+    return made
 
 
 def _reduced(cls: str, module: str = _NUMPY) -> Make:
@@ -202,6 +198,8 @@ def _gather(a: _Arguments) -> Op:
 
 def _pad(a: _Arguments) -> Op:
     mode = str(a.constant("mode", default="CONSTANT")).lower()
+    if mode == "symmetric":
+        raise refuse(f"mode of {a.function}", "one that all backends have alike", mode)
     value = a.constant("constant_values", default=0)
     made = {"pad_width": a.constant("paddings"), "mode": mode}
     return _NUMPY, "Pad", made, [a.first()], {"constant_values": value} if mode == "constant" and value else {}
@@ -230,7 +228,7 @@ def _split(a: _Arguments) -> Op:
     if isinstance(parts, list):
         # Keras, as NumPy, wants the places between the parts.
         ends = [sum(parts[: i + 1]) for i in range(len(parts) - 1)]
-        if _holds_tensor(parts) or any(part < 0 for part in parts):
+        if holds_tensor(parts) or any(part < 0 for part in parts):
             raise refuse(f"num_or_size_splits of {a.function}", "sizes", parts)
         parts = ends
     return _NUMPY, "Split", {"indices_or_sections": parts, "axis": axis}, [a.first()], {}
@@ -239,12 +237,14 @@ def _split(a: _Arguments) -> Op:
 def _getitem(a: _Arguments) -> Op:
     key = a.take("slice_spec", default=None)
     a.take("var")
-    if _holds_tensor(key):
+    if holds_tensor(key):
         raise refuse(f"slices of {a.function}", "constants", "a tensor")
     axis = _reversed_axis(key)
     if axis is not None:
         # Not every backend has steps backwards.
         return _NUMPY, "Flip", {"axis": axis}, [a.first()], {}
+    if _turned(key):
+        raise refuse(f"slices of {a.function}", "steps forward, which all backends have", "steps backward")
     found = _slices(key)
     # Keras takes a tuple of slices; one alone stands for the first axis.
     return _NUMPY, "GetItem", {}, [a.first(), [found] if isinstance(found, dict) else found], {}
@@ -262,6 +262,12 @@ def _reversed_axis(key: Any) -> int | None:
     if any(each not in (whole, {**whole, "step": 1}) for i, each in enumerate(steps) if i not in turned + ellipses):
         return None
     return turned[0] - len(parts) if ellipses and ellipses[0] < turned[0] else turned[0]
+
+
+def _turned(key: Any) -> bool:
+    """Whether any of the slices goes backward."""
+    parts = key if isinstance(key, list) else [key]
+    return any(isinstance(p, dict) and isinstance(p.get("step"), int) and p["step"] < 0 for p in parts)
 
 
 def _slices(key: Any) -> Any:
@@ -305,7 +311,7 @@ def _silu(a: _Arguments) -> Op:
 
 FUNCTIONS: dict[str, Make] = {
     **{name: _binary(cls) for names, cls in (
-        ("math.add __operators__.add add nn.bias_add", "Add"),
+        ("nn.bias_add", "Add"),
         ("math.subtract __operators__.sub subtract", "Subtract"),
         ("math.multiply __operators__.mul multiply", "Multiply"),
         ("math.divide math.truediv __operators__.truediv divide truediv", "Divide"),
@@ -328,7 +334,7 @@ FUNCTIONS: dict[str, Make] = {
         ("math.atan", "Arctan"), ("math.rint math.round round", "Round"), ("math.asin", "Arcsin"),
         ("math.acos", "Arccos"),
         ("math.asinh", "Arcsinh"), ("math.acosh", "Arccosh"), ("math.atanh", "Arctanh"), ("math.is_nan", "Isnan"),
-        ("math.is_inf", "Isinf"), ("math.is_finite", "Isfinite"), ("math.real", "Real"), ("math.imag", "Imag"),
+        ("math.is_inf", "Isinf"), ("math.is_finite", "Isfinite"), ("math.real", "Real"),
         ("math.conj", "Conjugate"),
     ) for name in names.split()},
     **{name: _unary(cls, _NN) for name, cls in (
@@ -341,6 +347,7 @@ FUNCTIONS: dict[str, Make] = {
         ("math.reduce_min", "Min"), ("math.reduce_prod", "Prod"), ("math.reduce_any", "Any"),
         ("math.reduce_all", "All"), ("math.reduce_std", "Std"), ("math.reduce_variance", "Var"),
     )},
+    **dict.fromkeys(("math.add", "__operators__.add", "add"), _added),
     "math.reduce_logsumexp": _reduced("Logsumexp", _MATH),
     "math.rsqrt": _unary("Rsqrt", _MATH),
     "math.erf": _unary("Erf", _MATH),
@@ -391,7 +398,7 @@ FUNCTIONS: dict[str, Make] = {
 
 # Nodes of graphs: the function with the same meaning, and the names of inputs after the first.
 NODES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Add": ("math.add", ("y",)), "AddV2": ("math.add", ("y",)), "BiasAdd": ("math.add", ("y",)),
+    "Add": ("math.add", ("y",)), "AddV2": ("math.add", ("y",)), "BiasAdd": ("nn.bias_add", ("bias",)),
     "Sub": ("math.subtract", ("y",)), "Mul": ("math.multiply", ("y",)), "RealDiv": ("math.divide", ("y",)),
     "Pow": ("math.pow", ("y",)), "Maximum": ("math.maximum", ("y",)), "Minimum": ("math.minimum", ("y",)),
     "Greater": ("math.greater", ("y",)), "Less": ("math.less", ("y",)), "Equal": ("math.equal", ("y",)),
@@ -410,7 +417,8 @@ NODES: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 # Attributes of nodes that are arguments of the function.
 _ATTRIBUTES = {"keep_dims": "keepdims", "squeeze_dims": "axis", "DstT": "DstT", "adj_x": "adj_x", "adj_y": "adj_y",
-               "transpose_a": "transpose_a", "transpose_b": "transpose_b"}  # fmt: skip
+               "transpose_a": "transpose_a", "transpose_b": "transpose_b", "batch_dims": "batch_dims",
+               "data_format": "data_format"}  # fmt: skip
 
 
 def upgrade(node: Config, calls: Calls, context: Context) -> Config:
@@ -464,18 +472,30 @@ def _operation(function: str, first: Any, others: Config, context: Context) -> O
         try:
             made = FUNCTIONS[bare](arguments)
             arguments.end()
+            keras3.check_operation(made[0], made[1], made[2], function)
             return made
         except UpgradeError as error:
             problem = error
     if function in _own():
         _own_arguments(function, first, others)
+        if "slice_spec" in others and keras3.installed() < eras.PARTS["__ellipsis__"]:
+            others["slice_spec"] = _named(others["slice_spec"])
         context.kio_objects.add("TFFunction")
-        kwargs = {key: value for key, value in others.items() if value is not None}
+        kwargs = {key: _ellipses(value) for key, value in others.items() if value is not None}
         return "kio.layers", "TFFunction", {"function": function}, [first], kwargs
     raise problem or refuse(
         "function of a TensorFlow layer", "one that Keras 3 or kio has", function,
         "build the model in code and use kio.load_weights",
     )  # fmt: skip
+
+
+def _ellipses(value: Any) -> Any:
+    """``...`` among slices as today's Keras reads it."""
+    if isinstance(value, list):
+        return [_ellipses(each) for each in value]
+    if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
+        return {"class_name": "__ellipsis__", "config": {}}
+    return value
 
 
 def _own() -> Collection[str]:
@@ -491,10 +511,37 @@ _SHAPES = {"reshape": "shape", "tile": "multiples", "__operators__.getitem": "sl
 
 def _computed(function: str, first: Any, others: Config) -> bool:
     if function in ("concat", "stack"):
-        return isinstance(first, list) and not all(map(_holds_tensor, first))
+        return isinstance(first, list) and not all(map(holds_tensor, first))
     if function == "__operators__.getitem":
-        return _holds_tensor(others.get("slice_spec"))
-    return function in _SHAPES and _holds_tensor(others.get(_SHAPES[function]))
+        return holds_tensor(others.get("slice_spec"))
+    return function in _SHAPES and holds_tensor(others.get(_SHAPES[function]))
+
+
+def _named(spec: Any) -> Any:
+    """Slices with an ellipsis by a name: Keras before 3.3 cannot read the object that stands for one."""
+    if isinstance(spec, dict) and spec.get("class_name") == "__ellipsis__":
+        return "..."
+    if isinstance(spec, dict) and spec.get("class_name") == "__slice__":
+        return spec["config"]
+    return [_named(each) for each in spec] if isinstance(spec, list) else spec
+
+
+def sliced(node: Config, context: Context) -> Config:
+    """Keras 3's own slices as TensorFlow's, where the installed Keras cannot read its own."""
+    if node.get("class_name") != "GetItem" or keras3.installed() >= eras.PARTS["GetItem"]:
+        return node
+    calls = []
+    for call in node.get("inbound_nodes", []):
+        args, kwargs = list(call["args"]), dict(call.get("kwargs") or {})
+        key = args.pop() if len(args) > 1 else kwargs.pop("key")
+        if holds_tensor(key):
+            raise refuse("slices of GetItem", "constants", "a tensor")
+        calls.append({"args": args, "kwargs": {**kwargs, "slice_spec": _named(key)}})
+    _own()
+    context.kio_objects.add("TFFunction")
+    inner = {"function": "__operators__.getitem", "name": node["name"]}
+    named = {"module": "kio.layers", "class_name": "TFFunction", "registered_name": "kio>TFFunction"}
+    return {**named, "config": inner, "name": node["name"], "inbound_nodes": calls}
 
 
 def _own_arguments(function: str, first: Any, others: Config) -> None:
@@ -505,13 +552,12 @@ def _own_arguments(function: str, first: Any, others: Config) -> None:
 
     parameters = inspect.signature(table.FUNCTIONS[function]).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    free = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for key, value in [*zip(names[:1], [first], strict=False), *others.items()]:
         if value is None or key in table.IDLE:
             continue
-        if key not in names and not free:
+        if key not in names:
             raise refuse(f"{key} of {function}", "no such argument", value)
-        if key in table.SIZES and function not in table.COMPUTED and _holds_tensor(value):
+        if key in table.SIZES and function not in table.COMPUTED and holds_tensor(value):
             raise refuse(f"{key} of {function}", "a constant", "a tensor")
 
 
@@ -548,6 +594,10 @@ def _attributes(definition: Config) -> Config:
         if name is None or not isinstance(value, dict):
             continue
         inner = next(iter(value.values()), None)
+        if "i" in value:
+            inner = int(value["i"])
+        if "s" in value:
+            inner = base64.b64decode(value["s"]).decode()
         if isinstance(inner, dict):
             inner = [int(each) for each in inner.get("i", [])]
         found[name] = inner

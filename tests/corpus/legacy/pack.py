@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-WHOLE = ("tf-2.12.1", "tf-2.15.1", "tf_keras-2.21", "keras-3.15.1")
+WHOLE = ("tf-2.12.1", "tf-2.15.1", "tf_keras-2.21", "keras-3.0.5", "keras-3.15.1")
 BETWEEN = set(
     "dense convolutions recurrent bidirectional stacked_cells attention shared nested nested_frozen shared_model time_distributed "
     "operators custom subclassed outputs_by_name normalization_adapted text_adapted lambda_layer mixed_precision "
@@ -28,6 +28,8 @@ def main(folders):
                     continue
                 if folder.name.startswith("keras-3") and path.name.endswith((".keras", ".weights.h5")):
                     continue  # the corpus next door has them
+                if folder.name.startswith("keras-3") and not (folder / f"{kind}.h5").exists():
+                    continue  # it could not write the model, for the weights to be loaded into
                 # A date and rights that say nothing.
                 member = zipfile.ZipInfo(path.name)
                 member.external_attr = 0o644 << 16

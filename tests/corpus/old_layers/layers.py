@@ -135,7 +135,7 @@ LAYERS = {
 OTHERS = {
     "AbstractRNNCell", "Bidirectional", "DenseFeatures", "GRUCell", "InputLayer", "LSTMCell", "Lambda", "Layer", "RNN",
     "SimpleRNNCell", "StackedRNNCells", "TimeDistributed", "Wrapper", "PreprocessingLayer", "LinearModel",
-    "SequenceFeatures", "WideDeepModel", "SpectralNormalization",
+    "SequenceFeatures", "WideDeepModel", "SpectralNormalization", "DynamicEmbedding", "DynamicLookup",
 }  # fmt: skip
 
 _ANY = {
@@ -269,6 +269,8 @@ VALUES = {
     ("MultiHeadAttention", "output_shape"): [4, (2, 3)],
     ("MultiHeadAttention", "attention_axes"): [1, (1,)],
     ("MultiHeadAttention", "num_heads"): [1],
+    ("MultiHeadAttention", "softmax_robust_masking"): [True],
+    ("Softmax", "robust_masking"): [True],
     ("MultiHeadAttention", "key_dim"): [1],
     ("PReLU", "shared_axes"): [[1], [1, 2]],
     ("Permute", "dims"): (),
@@ -345,6 +347,15 @@ EXTRA = {
                           dict(output_mode="count", max_tokens=8, pad_to_max_tokens=True)],
     "Lambda": [],
 }  # fmt: skip
+
+
+# With channels first, as many filters as the outputs are wide.
+for _name, _more in {
+    "Conv1D": dict(filters=5), "Conv2D": dict(filters=4), "Conv1DTranspose": dict(filters=6),
+    "Conv2DTranspose": dict(filters=6), "Conv3DTranspose": dict(filters=3), "DepthwiseConv1D": dict(kernel_size=6),
+    "DepthwiseConv2D": dict(kernel_size=(1, 5)), "SeparableConv1D": dict(filters=5), "SeparableConv2D": dict(filters=4),
+}.items():  # fmt: skip
+    EXTRA.setdefault(_name, []).append(dict(_more, data_format="channels_first"))
 
 
 def find(name):
@@ -435,6 +446,8 @@ def without_cudnn(name, arguments):
         plain = getattr(L, name.removeprefix("CuDNN"))(**arguments, recurrent_activation="sigmoid", **more)
         plain(xs[0])
         plain.set_weights(legacy.preprocess_weights_for_loading(plain, model.get_weights(), "2.15.0", "tensorflow"))
+        if arguments.get("stateful"):
+            plain.reset_states()
         return plain(xs[0])
 
     return compute
@@ -502,7 +515,11 @@ def make(maker):
             given = {**base, **more}
             if "max_tokens" in more and name == "CategoryEncoding":
                 given.pop("num_tokens")
-            maker.add(f"{name} {title}", build(name, given, found))
+            twin = None
+            if more.get("data_format") == "channels_first":
+                found = shapes_for(name, "data_format", "channels_first", shapes)
+                twin = last(name, given, found)
+            maker.add(f"{name} {title}", build(name, given, found), twin=twin)
     sequential(maker)
     make_more(maker)
 

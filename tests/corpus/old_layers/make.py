@@ -36,6 +36,8 @@ class Store:
         self.flat, self.ends, self.known = {}, {}, {}
 
     def put(self, array):
+        if isinstance(array, dict):
+            return {key: self.put(each) for key, each in array.items()}
         array = np.asarray(array)
         if array.dtype.kind in "SUO":
             return ["text", array.astype(str).tolist()]

@@ -131,6 +131,23 @@ def recurrent(maker):
     maker.add(
         "TimeDistributed TimeDistributed", one((2, 3, 4), lambda x: L.TimeDistributed(L.TimeDistributed(L.Dense(2)))(x))
     )
+    # With a batch of a known size, some layers were called step by step.
+    for name, (inner, shape) in {
+        "stateful": (lambda: L.LSTM(3, stateful=True), (3, 4, 2)),
+        "BatchNormalization": WRAPPED["BatchNormalization"],
+        "Sequential": (lambda: keras.Sequential([L.Dense(3, input_shape=(5,)), L.BatchNormalization()]), (4, 5)),
+    }.items():
+        for training in (None, True):
+            maker.add(
+                f"TimeDistributed {name} of two, training={training}",
+                one(shape, lambda x, inner=inner, training=training: L.TimeDistributed(inner())(x, training=training),
+                    batch_size=2),
+            )  # fmt: skip
+    for axis, shape in ((1, (3, 3)), ([1], (3, 3, 3)), ([1, 2], (3, 3, 3)), ([1, 3], (3, 3, 3))):
+        maker.add(
+            f"LayerNormalization square, axis={axis!r}, rank {len(shape)}",
+            one(shape, lambda x, axis=axis: L.LayerNormalization(axis=axis)(x)),
+        )
     if hasattr(L, "SpectralNormalization"):
         maker.add("SpectralNormalization", one((4,), lambda x: L.SpectralNormalization(L.Dense(3))(x)))
         maker.add(
@@ -163,6 +180,9 @@ MASKS = {
     "Activation": lambda y: L.GRU(2)(L.Activation("relu")(y)),
     "Bidirectional sum": lambda y: L.Bidirectional(L.GRU(2, return_sequences=True), merge_mode="sum")(y),
     "nested": lambda y: keras.Sequential([L.LSTM(3, input_shape=(4, 2))])(y),
+    "nested sequences": lambda y: L.LSTM(3)(
+        keras.Sequential([L.GRU(3, return_sequences=True, input_shape=(4, 2)), L.Dense(2)])(y)
+    ),
     "operators": lambda y: L.LSTM(3)(y * 2.0),
     "function": lambda y: L.LSTM(3)(tf.nn.relu(y)),
 }

@@ -31,9 +31,9 @@ def fill(model):
     """Weights without symmetry; variances stay positive."""
     for number, layer in enumerate(layers_of(model)):
         given = []
-        for i, (value, weight) in enumerate(zip(layer.get_weights(), variables(layer))):
+        for i, value in enumerate(layer.get_weights()):
             value = draw((number, i), value.shape)
-            given.append(np.abs(value) + 0.25 if is_variance(weight) else value)
+            given.append(np.abs(value) + 0.25 if is_variance(layer, i) else value)
         layer.set_weights(given)
 
 
@@ -41,14 +41,9 @@ def layers_of(model):
     return list(model.nodes.values()) if hasattr(model, "nodes") else model.layers
 
 
-def variables(layer):
-    if VERSION >= (1, 0):
-        return layer.weights
-    return list(layer.params) + list(getattr(layer, "non_trainable_weights", []))
-
-
-def is_variance(weight):
-    name = getattr(weight, "name", None) or ""
+def is_variance(layer, i):
+    known = layer.weights if VERSION >= (1, 0) else layer.trainable_weights + getattr(layer, "non_trainable_weights", [])
+    name = known[i].name or "" if i < len(known) else ""
     return "running_std" in name or "moving_variance" in name
 
 
@@ -66,8 +61,7 @@ def write(folder, name, build):
     keras.backend.clear_session() if hasattr(keras.backend, "clear_session") else None
     model = build()
     fill(model)
-    shapes = getattr(model, "kio_shapes", None) or [s for s in _shapes(model)]
-    inputs = [draw("x%d" % i, (2, *shape)) for i, shape in enumerate(shapes)]
+    inputs = [draw("x%d" % i, (2, *shape)) for i, shape in enumerate(shapes(model))]
     if name.startswith("embedding"):
         inputs = [np.abs(x * 4).astype("int32") for x in inputs]
     outputs = predict(model, inputs)
@@ -82,8 +76,14 @@ def write(folder, name, build):
     np.savez_compressed(str(folder / (name + ".npz")), **arrays, **{"y%d" % i: y for i, y in enumerate(outputs)})
 
 
-def _shapes(model):
+def shapes(model):
+    """Of the inputs, without the batch."""
+    first = model.layers[0] if hasattr(model, "layers") else None
+    if VERSION < (1, 0) and type(first).__name__ == "Embedding":
+        return [(first.input_length,)]  # what it says itself is the size of its vocabulary
     given = model.input_shape
+    if isinstance(given, dict):
+        given = [given[name] for name in model.input_order]
     return [tuple(s[1:]) for s in (given if isinstance(given, list) else [given])]
 
 
