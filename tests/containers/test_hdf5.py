@@ -472,7 +472,7 @@ def test_structure_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_structure_of_a_stream_is_read_once(tmp_path: Path) -> None:
-    data = saved(lambda f: [f.create_group(f"g{i}").attrs.update({"x": "y"}) for i in range(9_000)])
+    data = saved(lambda f: [f.create_group(f"g{i}").attrs.update({"x": "y"}) for i in range(10_000)])
     path = tmp_path / "x.h5"
     path.write_bytes(data)
     stream = Counted(path)
