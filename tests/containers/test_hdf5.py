@@ -475,11 +475,11 @@ def test_structure_of_a_stream_is_read_once(tmp_path: Path) -> None:
     data = saved(lambda f: [f.create_group(f"g{i}").attrs.update({"x": "y"}) for i in range(10_000)])
     path = tmp_path / "x.h5"
     path.write_bytes(data)
-    stream = Counted(path)
-    file = hdf5.open(Source.of_file(stream))
-    file.attribute_of_all("x")
-    assert file.held > 8 << 20
-    assert stream.nbytes_read <= len(data)
+    with Counted(path) as stream:
+        file = hdf5.open(Source.of_file(stream))
+        file.attribute_of_all("x")
+        assert file.held > 8 << 20
+        assert stream.nbytes_read <= len(data)
 
 
 def test_limits_are_the_callers() -> None:
