@@ -36,8 +36,10 @@ Rename = Callable[[str], str] | Mapping[str, str] | None
 # What multi-backend Keras ran on; only Theano convolves, all others correlate.
 _BACKENDS = ("theano", "tensorflow", "cntk")
 
-# Arrays that wait to be handed over while the values that they replace are still alive.
+# Arrays that wait to be handed over while the values that they replace are still alive: bytes,
+# and how many, as each small one takes a kilobyte of objects of its backend.
 _BATCH = 48 << 20
+_BATCH_ARRAYS = 2_000
 # Bytes read at a time of what is computed from: the variables take as much again, and steps
 # on the way may.
 _COMPUTED = 12 << 20
@@ -308,7 +310,8 @@ class Mover:
                 for array, (t, leaf) in zip(arrays, batch, strict=True)
             ]
             backends.put([leaf.handle for _, leaf in batch], arrays)
-            if not self.fresh and arrays and sum(t.nbytes for t, _ in batch) >= _BATCH // 2:
+            much = len(batch) == _BATCH_ARRAYS or sum(t.nbytes for t, _ in batch) >= _BATCH // 2
+            if much and not self.fresh and arrays:
                 del arrays
                 memory.trim()
 
@@ -345,11 +348,11 @@ def _nothing() -> None:
 
 
 def _batches(pairs: list[Pair]) -> Iterable[list[Pair]]:
-    """Pairs in order, about ``_BATCH`` bytes at a time."""
+    """Pairs in order, about ``_BATCH`` bytes and at most ``_BATCH_ARRAYS`` at a time."""
     batch: list[Pair] = []
     held = 0
     for pair in pairs:
-        if batch and held + pair[0].nbytes > _BATCH:
+        if batch and (held + pair[0].nbytes > _BATCH or len(batch) == _BATCH_ARRAYS):
             yield batch
             batch, held = [], 0
         batch.append(pair)

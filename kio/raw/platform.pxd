@@ -192,6 +192,19 @@ cdef extern from *:
     #endif
     }
 
+    /* Let whole pages of reserved memory go; they read as zeros then.  Returns 0 where they stay. */
+    static inline int kio_discard(void *p, size_t nbytes)
+    {
+    #if defined(__linux__)
+        int saved = errno, failed = madvise(p, nbytes, MADV_DONTNEED);
+        errno = saved;
+        return !failed;
+    #else
+        (void)p; (void)nbytes;
+        return 0;
+    #endif
+    }
+
     /* Give free heap memory back to the system, in all of the allocator's arenas. */
     static inline void kio_trim(void)
     {
@@ -307,6 +320,7 @@ cdef extern from *:
     int64_t kio_pread(int fd, void *dst, size_t nbytes, uint64_t offset) noexcept nogil
     void *kio_reserve(size_t nbytes) noexcept nogil
     void kio_release(void *p, size_t nbytes) noexcept nogil
+    int kio_discard(void *p, size_t nbytes) noexcept nogil
     void kio_trim() noexcept nogil
     void kio_advise_huge(void *p, size_t nbytes) noexcept nogil
     void kio_advise_small(void *p, size_t nbytes) noexcept nogil

@@ -34,9 +34,12 @@ cdef class Image:
     cdef readonly Source source
     cdef readonly uint64_t nbytes
     cdef readonly uint64_t loaded        # bytes read so far
+    cdef readonly uint64_t held          # bytes of these that take memory of ours
     cdef const uint8_t *base             # byte 0 of the source; valid only after need()
     cdef uint8_t *filled                 # one byte a block
     cdef uint8_t *share                  # blocks filled, of each window
+    cdef uint64_t *used                  # reads before each window was last asked for
+    cdef uint64_t reads
     cdef size_t proven, presumed         # windows found dense, and read whole as the others were
     cdef uint8_t *reserved               # our memory, NULL when base is the source's
     cdef void *mapped                    # where its mapping begins, and its size
@@ -44,5 +47,7 @@ cdef class Image:
     cdef uint64_t ahead                  # next read size in blocks
     cdef uint64_t last                   # block after the last one read
     cdef int need(self, uint64_t offset, uint64_t nbytes) except -1
+    cdef int spare(self) except -1
+    cdef bint drop(self, uint64_t window) noexcept
     cdef int load(self, uint64_t first, uint64_t last) except -1
     cdef int take(self, uint64_t first, uint64_t end) except -1

@@ -20,7 +20,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from kio.raw.memory cimport HUGE, populate, prepare
-from kio.raw.platform cimport kio_pread, kio_release, kio_reserve
+from kio.raw.platform cimport kio_discard, kio_pread, kio_release, kio_reserve
 
 
 cdef class Descriptor:
@@ -267,13 +267,15 @@ cdef enum:
     WINDOW = HUGE
     BLOCKS = WINDOW // BLOCK
     PRESUMED = 3
+    HELD = 8 << 20          # much, for an image: see spare()
 
 
 cdef class Image:
     """What a parser reads structure through: a lazily filled private copy of a source.
 
     A copy, so that a file that changes or shrinks under us can neither end the process
-    nor change a value between its check and its use.  Memory: the blocks touched.
+    nor change a value between its check and its use.  Memory: the blocks touched since
+    the last ``spare``.
     """
 
     def __cinit__(self, Source source):
@@ -285,9 +287,10 @@ cdef class Image:
             return
         self.filled = <uint8_t *>calloc(self.nbytes // BLOCK + 2, 1)
         self.share = <uint8_t *>calloc(self.nbytes // WINDOW + 2, 1)
+        self.used = <uint64_t *>calloc(self.nbytes // WINDOW + 2, sizeof(uint64_t))
         self.nmapped = self.nbytes + (WINDOW if self.nbytes >= WINDOW else 1)
         self.mapped = kio_reserve(self.nmapped)
-        if self.filled == NULL or self.share == NULL or self.mapped == NULL:
+        if self.filled == NULL or self.share == NULL or self.used == NULL or self.mapped == NULL:
             raise MemoryError(f"{self.nbytes} bytes of address space for {source.name}")
         self.reserved = <uint8_t *>self.mapped
         if self.nbytes >= WINDOW:
@@ -298,6 +301,7 @@ cdef class Image:
     def __dealloc__(self):
         free(self.filled)
         free(self.share)
+        free(self.used)
         if self.mapped != NULL:
             kio_release(self.mapped, self.nmapped)
 
@@ -312,12 +316,44 @@ cdef class Image:
             return 0
         block = offset // BLOCK
         last = (offset + nbytes - 1) // BLOCK
+        self.used[block // BLOCKS] = self.reads
         while block <= last:
             if not self.filled[block]:
                 self.load(block, last)
                 return 0
             block += 1
         return 0
+
+    cdef int spare(self) except -1:
+        """Let go of what was not asked for lately, if much is held; no cursor may be alive.
+
+        A file with thousands of small tensors is mostly structure.  What is needed of it
+        again comes from the page cache, and is checked again; where reading again is dear,
+        nothing is dropped.
+        """
+        cdef uint64_t window, oldest, nwindows = self.nbytes // WINDOW + 1
+        if self.held <= HELD or self.source.descriptor is None:
+            return 0
+        while self.held > HELD // 2:
+            oldest = nwindows
+            for window in range(nwindows):
+                if self.share[window] and (oldest == nwindows or self.used[window] < self.used[oldest]):
+                    oldest = window
+            if not self.drop(oldest):
+                break
+        return 0
+
+    cdef bint drop(self, uint64_t window) noexcept:
+        """Let go of one window; whether that was possible."""
+        cdef uint64_t first = window * BLOCKS, last = min(first + BLOCKS, self.nbytes // BLOCK + 1), block
+        if not kio_discard(self.reserved + window * WINDOW, min(<uint64_t>WINDOW, self.nbytes - window * WINDOW)):
+            return False
+        for block in range(first, last):
+            if self.filled[block]:
+                self.held -= min(<uint64_t>BLOCK, self.nbytes - block * BLOCK)
+                self.filled[block] = 0
+        self.share[window] = 0
+        return True
 
     cdef int load(self, uint64_t first, uint64_t last) except -1:
         """Read the missing blocks of [first, last], and some more where structure is dense."""
@@ -351,6 +387,8 @@ cdef class Image:
             populate(dst, size)
         self.source.fill(dst, first * BLOCK, size)
         self.loaded += size
+        self.held += size
+        self.reads += 1
         while first < end:
             self.filled[first] = 1
             self.share[first // BLOCKS] += 1

@@ -447,6 +447,41 @@ def test_open_reads_structure_only(tmp_path: Path) -> None:
     assert count < 1 << 19 < inner.nbytes
 
 
+def test_structure_is_not_kept(tmp_path: Path) -> None:
+    """A file that is nearly all structure; in the order of names its groups lie anywhere."""
+    path = tmp_path / "many.h5"
+    with h5py.File(path, "w") as file:
+        for i in range(10_000):
+            group = file.create_group(f"g{i * 7919 % 10_000}")
+            group.attrs["name"] = f"group {i}"
+            group.attrs["index"] = i
+            group["x"] = [i]
+    file = hdf5.open(Source.open(str(path)))
+    held = [file.held]
+    names = file.attribute_of_all("name")
+    held.append(file.held)
+    with h5py.File(path) as theirs:
+        assert names == {path: group.attrs["name"] for path, group in theirs.items()}
+        # What was let go of is read again.
+        for name in list(theirs)[::97]:
+            assert file.attributes(name) == dict(theirs[name].attrs)
+            held.append(file.held)
+            assert file.tensors[f"{name}/x"].extents[0].offset == theirs[f"{name}/x"].id.get_offset()
+    assert path.stat().st_size > 14 << 20
+    assert 0 < max(held) <= 8 << 20
+
+
+def test_structure_of_a_stream_is_read_once(tmp_path: Path) -> None:
+    data = saved(lambda f: [f.create_group(f"g{i}").attrs.update({"x": "y"}) for i in range(10_000)])
+    path = tmp_path / "x.h5"
+    path.write_bytes(data)
+    with Counted(path) as stream:
+        file = hdf5.open(Source.of_file(stream))
+        file.attribute_of_all("x")
+        assert file.held > 8 << 20
+        assert stream.nbytes_read <= len(data)
+
+
 def test_limits_are_the_callers() -> None:
     raw = saved(keras_like)
     with pytest.raises(LimitError, match=r"limits\.tensors=3"):

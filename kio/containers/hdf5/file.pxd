@@ -71,6 +71,7 @@ cdef class File:
     cdef uint64_t attribute_work             # left of the budget of attributes()
     cdef uint64_t root
     cdef size_t ngroups
+    cdef list by_address(self)
     cdef int superblock(self) except -1
     cdef int extension(self, uint64_t at) except -1
     cdef int walk(self) except -1

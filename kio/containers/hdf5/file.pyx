@@ -69,6 +69,10 @@ from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, take, text, 
 from kio.raw.tensor cimport EXPAND, PLAIN, UNREADABLE, Row
 
 
+cdef enum:
+    KEPT = 64               # objects whose decoded attributes are kept
+
+
 cdef extern from "Python.h":
     str PyUnicode_DecodeUTF8(const char *text, Py_ssize_t nbytes, const char *errors)
 
@@ -115,6 +119,7 @@ def open(Source source, limits=DEFAULT):
     file.s.ranges.settle(file.s.end, file.s.name)
     file.s.refill()
     file.attribute_work = file.s.work
+    file.s.image.spare()
     return file
 
 
@@ -185,6 +190,11 @@ cdef class File:
         raise TypeError("use kio.containers.hdf5.open")
 
     @property
+    def held(self):
+        """Bytes of the file's structure in memory of kio's: what was read lately."""
+        return self.s.image.held
+
+    @property
     def groups(self):
         """Paths of all groups but the root, in the order of the walk."""
         cdef size_t i
@@ -220,9 +230,13 @@ cdef class File:
         if found is None:
             self.s.work = self.attribute_work
             try:
-                found = self.decoded[header] = attributes_of(self.s, header)
+                found = attributes_of(self.s, header)
             finally:
                 self.attribute_work = self.s.work
+            # The first asked for are the marks that every reader looks at; the rest is asked for once.
+            if len(self.decoded) < KEPT:
+                self.decoded[header] = found
+            self.s.image.spare()
         return dict(found)
 
     def attribute_of_all(self, str name):
@@ -233,14 +247,23 @@ cdef class File:
         cdef size_t i
         cdef bytes wanted = name.encode("utf-8", "surrogateescape")
         cdef object missing = object()
-        cdef dict out = {}
+        cdef dict found = {}
         self.s.refill()
-        for i in range(self.objects.count):
-            if self.objects.items[i].attributes and self.objects.items[i].kind != NAMED_TYPE:
-                value = attribute_of(self.s, self.objects.items[i].header, wanted, missing)
-                if value is not missing:
-                    out[self.paths[i]] = value
-        return out
+        # In the order of the file, so that what is read goes by once and need not be kept.
+        for i in self.by_address():
+            value = attribute_of(self.s, self.objects.items[i].header, wanted, missing)
+            if value is not missing:
+                found[i] = value
+            self.s.image.spare()
+        return {self.paths[i]: found[i] for i in sorted(found)}
+
+    cdef list by_address(self):
+        """Numbers of the objects with attributes, as their headers lie in the file."""
+        cdef size_t i
+        cdef list at = [(self.objects.items[i].header, i) for i in range(self.objects.count)
+                        if self.objects.items[i].attributes and self.objects.items[i].kind != NAMED_TYPE]
+        at.sort()
+        return [i for _, i in at]
 
     def __repr__(self):
         return (f"File({self.source.name!r}, {self.info['datasets']} datasets, "
@@ -523,6 +546,7 @@ cdef class Expander:
             find_chunks(chunks)
         if self.table is not None:
             sum_chunks(self.table, chunks.extents)
+        self.s.image.spare()
         return chunks.extents
 
 
