@@ -63,6 +63,7 @@ def train(model: Any, steps: int) -> list[float]:
     found = []
     for _ in range(steps):
         x, y = rng.normal(size=(8, 4)).astype("f4"), rng.normal(size=(8, 2)).astype("f4")
+        model.reset_metrics()  # up to 3.13 a step tells the mean of all steps
         found.append(float(np.ravel(model.train_on_batch(x, y))[0]))
     return found
 
@@ -70,7 +71,7 @@ def train(model: Any, steps: int) -> list[float]:
 def outputs(model: Any) -> list[Any]:
     inputs = feed_of(model)
     found = flat(model(inputs[0] if len(inputs) == 1 else inputs))
-    return [np.asarray(keras.ops.convert_to_numpy(o)) for o in found]
+    return [np.asarray(keras.ops.convert_to_numpy(o)).astype("f8") for o in found]
 
 
 def root_of(path: Path) -> dict[str, Any]:
@@ -121,6 +122,12 @@ def test_weights_are_those_of_stock(made: tuple[str, Any], tmp_path: Path) -> No
 
 
 def same(name: str, folder: Path) -> None:
+    if VERSION < (3, 10):
+        # Asked for layers by name, these versions cannot read their own group of no weights; kio leaves it out.
+        with h5py.File(folder / "s.h5", "a") as file:
+            root = file.get("model_weights", file)
+            if not len(root["top_level_model_weights"]):
+                del root["top_level_model_weights"]
     if name != "bfloat16":
         assert_same_structure(folder / "s.h5", folder / "k.h5")
         return
@@ -475,7 +482,8 @@ def test_drop_in(small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with h5py.File(tmp_path / "a.hdf5") as file:
         assert set(file) == {"model_weights"} and "training_config" not in file.attrs
     with h5py.File(tmp_path / "c.h5") as file:
-        assert set(file) == {layer.name for layer in small.layers} | {"top_level_model_weights"}
+        own = {"top_level_model_weights"} if VERSION >= (3, 10) else set()
+        assert set(file) == {layer.name for layer in small.layers} | own
 
 
 def test_convert_keeps_everything(small: Any, tmp_path: Path) -> None:
