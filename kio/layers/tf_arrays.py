@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kio.layers.tf_function import is_tensor, named, places_only, rows_only, sizes, tensor
+from kio.layers.tf_function import flatten, is_tensor, named, places_only, rows_only, sizes, tensor
 
 
 @named("identity", "convert_to_tensor", "debugging.check_numerics", "grad_pass_through")
@@ -43,7 +43,7 @@ def _constant(value: Any) -> Any:
 def _fixed(values: Any) -> Any:
     """The parts of a shape that JAX has to know, as NumPy's; None if there is a tensor among them, or no shape."""
     shape = next((each for each in values if isinstance(each, (np.ndarray, np.integer))), None)
-    if keras.config.backend() != "jax" or shape is None or any(map(is_tensor, keras.tree.flatten(values))):
+    if keras.config.backend() != "jax" or shape is None or any(map(is_tensor, flatten(values))):
         return None
     return [np.asarray(each, shape.dtype) for each in values]
 

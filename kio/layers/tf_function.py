@@ -8,6 +8,7 @@ backend.  Nothing is looked up by name anywhere else.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,12 @@ import keras
 import numpy as np
 from keras import ops
 from keras.src import backend
+
+if hasattr(keras, "tree"):
+    flatten, pack = keras.tree.flatten, keras.tree.pack_sequence_as
+else:  # Keras 3.0 needs the package of that name
+    _tree = importlib.import_module("tree")
+    flatten, pack = _tree.flatten, _tree.unflatten_as
 
 Function = Callable[..., Any]
 FUNCTIONS: dict[str, Function] = {}
@@ -79,14 +86,14 @@ class TFFunction(keras.Operation):  # type: ignore[misc]
         if known is not None:
             return known
         # JAX would trace constants as well, and nobody could look at their numbers.
-        flat = keras.tree.flatten((args, kwargs))
+        flat = flatten((args, kwargs))
         places = [i for i, value in enumerate(flat) if isinstance(value, keras.KerasTensor)]
 
         def run(*tensors: Any) -> Any:
             values = list(flat)
             for i, value in zip(places, tensors, strict=True):
                 values[i] = value
-            args_, kwargs_ = keras.tree.pack_sequence_as((args, kwargs), values)
+            args_, kwargs_ = pack((args, kwargs), values)
             return self.call(*args_, **kwargs_)
 
         return backend.compute_output_spec(run, *(_dense(flat[i]) for i in places))

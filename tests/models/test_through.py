@@ -70,7 +70,10 @@ def test_stock_keras_loads_what_becomes_of_old_models(name: str, tmp_path: Path,
         mine = kio.load_model(source)
         stock = keras.saving.load_model(tmp_path / "new.keras")
     assert set(result.needs) == NEEDS.get(source.stem, set())
-    with np.load(source.with_suffix(".npz")) as stored:
+    with np.load(source.with_suffix(".npz")) as stored, warnings.catch_warnings():
+        if (3, 6) < VERSION[:2] < (3, 13):
+            # Stock 3.10 makes a list of one of the input of each model that it loads, and says so of each call.
+            warnings.filterwarnings("ignore", r"(?s).*The structure of `inputs` doesn't match", UserWarning)
         for made, expected in outputs(stock, stored):
             np.testing.assert_allclose(made, expected, rtol=2e-5, atol=2e-5)
     assert stock.optimizer.get_config() == mine.optimizer.get_config()
