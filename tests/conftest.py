@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             missing = [package for package in packages if find_spec(package) is None]
             if item.get_closest_marker(marker) and missing:
                 item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
+
+
+def pytest_collection_finish() -> None:
+    # Keras collects garbage whenever a session is cleared; libraries and tests are none.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

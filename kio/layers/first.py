@@ -115,7 +115,7 @@ class SeparableConv2D(_Separable, keras.layers.SeparableConv2D):  # type: ignore
 class SeparableConv1D(_Separable, keras.layers.SeparableConv1D):  # type: ignore[misc]
     """``keras.layers.SeparableConv1D`` with ``padding="causal"`` too, alike on all backends with channels first."""
 
-    def __init__(self, filters: int, kernel_size: Any, padding: str = "causal", **options: Any) -> None:
+    def __init__(self, filters: int, kernel_size: Any, padding: str = "valid", **options: Any) -> None:
         super().__init__(filters, kernel_size, padding="valid" if padding == "causal" else padding, **options)
         self.causal = padding == "causal"
 

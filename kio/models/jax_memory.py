@@ -161,7 +161,8 @@ def _donated(variable: Any) -> Any:
     """Give the variable's value to jax and the variable an equal one; None if that is not in its place."""
     value = variables.raw_value(variable)
     address = value.unsafe_buffer_pointer()
-    with warnings.catch_warnings():
+    # What is replaced may well be a NaN, which jax is asked to refuse in results only.
+    with warnings.catch_warnings(), jax.debug_nans(False), jax.debug_infs(False):
         warnings.simplefilter("ignore")  # where buffers cannot be donated, jax says so
         made = _step()(value)
     if not value.is_deleted():

@@ -251,6 +251,9 @@ class Mover:
                 self.verify = False
             undo = self.run_customs(own)
         try:
+            if self.plan.customs and self.direct and not self.fresh:
+                # Their code may have taken hold of values that nobody else had before.
+                self.split()
             self.fill()
             self.convert()
         except BaseException:

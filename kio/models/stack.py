@@ -9,6 +9,7 @@ Spec: ``Layer.weights`` and ``keras/src/legacy/saving/legacy_h5_format.py``, ``_
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from kio.mapping.tree import Leaf, Node, Part, Stack
@@ -80,6 +81,7 @@ def _part(
     trainable = _new(layer._trainable_variables, seen)
     fixed = _new(layer._non_trainable_variables, seen)
     variables = [leaves.get(id(v)) or _leaf(v, node) for v in (*trainable, *fixed)]
+    epsilon = getattr(layer, "epsilon", None)
     return Part(
         node,
         variables,
@@ -88,7 +90,7 @@ def _part(
         names,
         getattr(layer, "data_format", None) == "channels_first",
         getattr(layer, "finalize_state", None),
-        float(getattr(layer, "epsilon", None) or 0.0),
+        float(epsilon) if isinstance(epsilon, Real) else 0.0,  # a layer of the user's may call anything so
     )
 
 

@@ -40,6 +40,7 @@ cdef class Image:
     cdef uint8_t *share                  # blocks filled, of each window
     cdef uint64_t *used                  # reads before each window was last asked for
     cdef uint64_t reads
+    cdef size_t readers                  # between hold() and spare(), in all threads
     cdef size_t proven, presumed         # windows found dense, and read whole as the others were
     cdef uint8_t *reserved               # our memory, NULL when base is the source's
     cdef void *mapped                    # where its mapping begins, and its size
@@ -47,6 +48,7 @@ cdef class Image:
     cdef uint64_t ahead                  # next read size in blocks
     cdef uint64_t last                   # block after the last one read
     cdef int need(self, uint64_t offset, uint64_t nbytes) except -1
+    cdef void hold(self) noexcept
     cdef int spare(self) except -1
     cdef bint drop(self, uint64_t window) noexcept
     cdef int load(self, uint64_t first, uint64_t last) except -1

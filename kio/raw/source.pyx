@@ -324,15 +324,23 @@ cdef class Image:
             block += 1
         return 0
 
+    cdef void hold(self) noexcept:
+        """A reader begins: nothing goes before its ``spare``.
+
+        Reading lets other threads run, which may be readers, too, and end first.
+        """
+        self.readers += 1
+
     cdef int spare(self) except -1:
-        """Let go of what was not asked for lately, if much is held; no cursor may be alive.
+        """A reader ends, with no cursor alive: let go of what was not asked for lately, if much is held.
 
         A file with thousands of small tensors is mostly structure.  What is needed of it
         again comes from the page cache, and is checked again; where reading again is dear,
         nothing is dropped.
         """
         cdef uint64_t window, oldest, nwindows = self.nbytes // WINDOW + 1
-        if self.held <= HELD or self.source.descriptor is None:
+        self.readers -= 1
+        if self.readers or self.held <= HELD or self.source.descriptor is None:
             return 0
         while self.held > HELD // 2:
             oldest = nwindows
@@ -387,13 +395,15 @@ cdef class Image:
             populate(dst, size)
         self.source.fill(dst, first * BLOCK, size)
         self.loaded += size
-        self.held += size
         self.reads += 1
         while first < end:
-            self.filled[first] = 1
-            self.share[first // BLOCKS] += 1
-            # A window that is read whole passes this, too, but at once.
-            if self.share[first // BLOCKS] == BLOCKS // 4 and size < WINDOW:
-                self.proven += 1
+            # Another thread may have read it meanwhile.
+            if not self.filled[first]:
+                self.filled[first] = 1
+                self.held += min(<uint64_t>BLOCK, self.nbytes - first * BLOCK)
+                self.share[first // BLOCKS] += 1
+                # A window that is read whole passes this, too, but at once.
+                if self.share[first // BLOCKS] == BLOCKS // 4 and size < WINDOW:
+                    self.proven += 1
             first += 1
         return 0

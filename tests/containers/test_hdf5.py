@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -469,6 +470,22 @@ def test_structure_is_not_kept(tmp_path: Path) -> None:
             assert file.tensors[f"{name}/x"].extents[0].offset == theirs[f"{name}/x"].id.get_offset()
     assert path.stat().st_size > 14 << 20
     assert 0 < max(held) <= 8 << 20
+
+
+def test_structure_is_let_go_of_by_nobody_while_others_read(tmp_path: Path) -> None:
+    path = tmp_path / "many.h5"
+    with h5py.File(path, "w") as file:
+        for i in range(10_000):
+            file.create_group(f"g{i * 7919 % 10_000}").attrs["index"] = i
+    file = hdf5.open(Source.open(str(path)))
+
+    def read(start: int) -> int:
+        # Far apart, so that each has to be read again.
+        return sum(file.attributes(f"g{i * 7919 % 10_000}") != {"index": i} for i in range(start, 10_000, 97))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(read, range(12))) == 0
+    assert path.stat().st_size > 8 << 20 >= file.held
 
 
 def test_structure_of_a_stream_is_read_once(tmp_path: Path) -> None:

@@ -493,6 +493,8 @@ DENSE = node("Dense", output_dim=3)
         graph({"a": {"name": "Siamese"}}, [{"name": "a", "inputs": ["x"], "merge_mode": None}]),
         graph({"a": DENSE}, [{"name": "a", "input": "x"}], [{"name": "out", "input": "b"}]),
         graph({"a": DENSE}, [{"name": "a", "input": "x"}], [None]),
+        graph({"a": {"name": "SiameseHead", "head": 0}}, [{"name": "a", "inputs": [["x"]]}]),
+        graph({"a": DENSE}, [{"name": "a", "input": "x"}], [{"name": "out", "input": "a"}] * 2),
         {**graph({"a": DENSE}, [{"name": "a", "input": "x"}]), "nodes": []},
         {**graph({"a": DENSE}, [{"name": "a", "input": "x"}]), "input_config": [{"name": "x"}]},
     ],
@@ -503,6 +505,11 @@ def test_rows_and_graphs_of_keras_0(config: Any) -> None:
         with pytest.raises((FormatError, UnsafeError)) as error:
             kio.model_from_json(json.dumps(config))
     assert len(str(error.value)) < 2000
+
+
+def test_an_order_of_outputs_that_names_none() -> None:
+    config = graph({"a": DENSE}, [{"name": "a", "input": "x"}], [{"name": "1", "input": "a"}])
+    assert kio.model_from_json(json.dumps({**config, "output_order": [1]})).output_names == ["1"]
 
 
 def test_rows_in_rows_without_end() -> None:

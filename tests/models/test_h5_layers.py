@@ -329,3 +329,23 @@ def test_keras_0_counts(tmp_path: Path) -> None:
     kio.load_weights(shaken(mine), tmp_path / "g.h5")
     for a, b in zip(values(mine), arrays, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_layer_may_call_anything_epsilon() -> None:
+    class Shift(layers.Layer):  # type: ignore[misc]
+        def build(self, shape: Any) -> None:
+            self.epsilon = self.add_weight(shape=shape[-1:], name="epsilon")
+
+        def call(self, x: Any) -> Any:
+            return x + self.epsilon
+
+    def model() -> Any:
+        return keras.Sequential([keras.Input((4,)), Shift(), layers.Dense(2)])
+
+    source, target = shaken(model()), model()
+    file = io.BytesIO()
+    with h5py.File(file, "w") as stored:
+        legacy_h5_format.save_weights_to_hdf5_group(stored, source)
+    kio.load_weights(target, file.getvalue())
+    for mine, theirs in zip(values(target), values(source), strict=True):
+        np.testing.assert_array_equal(mine, theirs)

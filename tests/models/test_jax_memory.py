@@ -121,6 +121,48 @@ def test_work_that_was_started_reads_the_old_value() -> None:
     assert np.asarray(v.value).tobytes() == b"\7" * (64 * 64 * 4)
 
 
+def test_what_is_no_number_may_be_replaced(saved: tuple[Path, list[Any]]) -> None:
+    """Whoever looks for NaNs goes back to an earlier file when there are some."""
+    path, expected = saved
+    target = model(2)
+    target.weights[0].assign(keras.ops.full(SHAPE, np.nan))
+    with jax.debug_nans(True):
+        kio.load_weights(target, path)
+    assert np.array_equal(target.weights[0], expected[0])
+
+
+class Looking(keras.layers.Layer):  # type: ignore[misc]
+    """Takes hold of another layer's value while it is loaded."""
+
+    other: Any = None
+    seen: Any = None
+
+    def build(self, _: Any) -> None:
+        self.scale = self.add_weight(name="scale")
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+    def load_own_variables(self, store: Any) -> None:
+        self.scale.assign(store["0"])
+        self.seen = self.other().kernel.value
+
+
+def test_what_code_of_a_layer_takes_hold_of_stays(tmp_path: Path) -> None:
+    def looked_at(seed: int) -> Any:
+        keras.utils.set_random_seed(seed)
+        made = keras.Sequential([keras.Input((64,)), Looking(), keras.layers.Dense(64)])
+        made.layers[0].other = lambda: made.layers[1]
+        return made
+
+    source, target = looked_at(1), looked_at(2)
+    source.save_weights(tmp_path / "a.weights.h5")
+    before = np.array(target.layers[1].kernel.value)
+    kio.load_weights(target, tmp_path / "a.weights.h5")
+    assert np.array_equal(target.layers[1].kernel, np.asarray(source.layers[1].kernel))
+    assert np.array_equal(target.layers[0].seen, before)
+
+
 def test_a_snapshot_of_what_may_change_is_a_copy() -> None:
     v = variable(3.0)
     (place,) = backends.destinations([v])

@@ -405,6 +405,19 @@ def test_attributes_of_nodes_that_change_the_numbers(name: str, attributes: dict
         model_from_config(functional(copy.deepcopy(X), node, outputs=[["t", 0, 0]]))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [{"i": "x"}, {"i": [1]}, {"s": "%%%1"}, {"s": 5}, {"s": "//79"}, {"list": {"i": ["x"]}}, {"list": {"i": 5}}],
+)
+def test_attributes_of_nodes_that_cannot_be_read(value: dict[str, Any]) -> None:
+    node = {
+        "name": "t", "class_name": "TensorFlowOpLayer", "inbound_nodes": [[["x", 0, 0, {}]]],
+        "config": {"name": "t", "constants": {}, "node_def": {"op": "Squeeze", "attr": {"squeeze_dims": value}}},
+    }  # fmt: skip
+    with pytest.raises(CorruptError, match="squeeze_dims of a TensorFlow node"):
+        model_from_config(functional(copy.deepcopy(X), node, outputs=[["t", 0, 0]]))
+
+
 def test_names_with_slashes_lose_them_wherever_they_stand() -> None:
     a, b = member("a/b", "Dense", call(["x", 0, 0]), units=2), member("a_b", "Dense", call(["a/b", 0, 0]), units=3)
     config = functional(copy.deepcopy(X), a, b, outputs=[["a_b", 0, 0], ["a/b", 0, 0]])

@@ -110,6 +110,7 @@ def open(Source source, limits=DEFAULT):
     file.tensors.expand = file.expander
     file.info = dict.fromkeys((
         "superblock", "user_block", "end_of_file", "groups", "datasets", "chunked", "linked_groups"), 0)
+    file.s.image.hold()
     file.superblock()
     table = file.expander.table = read_table(file.s)
     file.walk()
@@ -229,14 +230,15 @@ cdef class File:
         found = self.decoded.get(header)
         if found is None:
             self.s.work = self.attribute_work
+            self.s.image.hold()
             try:
                 found = attributes_of(self.s, header)
             finally:
                 self.attribute_work = self.s.work
+                self.s.image.spare()
             # The first asked for are the marks that every reader looks at; the rest is asked for once.
             if len(self.decoded) < KEPT:
                 self.decoded[header] = found
-            self.s.image.spare()
         return dict(found)
 
     def attribute_of_all(self, str name):
@@ -251,10 +253,13 @@ cdef class File:
         self.s.refill()
         # In the order of the file, so that what is read goes by once and need not be kept.
         for i in self.by_address():
-            value = attribute_of(self.s, self.objects.items[i].header, wanted, missing)
+            self.s.image.hold()
+            try:
+                value = attribute_of(self.s, self.objects.items[i].header, wanted, missing)
+            finally:
+                self.s.image.spare()
             if value is not missing:
                 found[i] = value
-            self.s.image.spare()
         return {self.paths[i]: found[i] for i in sorted(found)}
 
     cdef list by_address(self):
@@ -540,13 +545,16 @@ cdef class Expander:
         cdef Facts facts
         cdef Chunks chunks
         self.s.refill()
-        _gather(self.s, self.headers[path], &facts, Links())
-        chunks = _chunks(self.s, &facts, True)
-        if chunks.layout.offset != UINT64_MAX:
-            find_chunks(chunks)
+        self.s.image.hold()
+        try:
+            _gather(self.s, self.headers[path], &facts, Links())
+            chunks = _chunks(self.s, &facts, True)
+            if chunks.layout.offset != UINT64_MAX:
+                find_chunks(chunks)
+        finally:
+            self.s.image.spare()
         if self.table is not None:
             sum_chunks(self.table, chunks.extents)
-        self.s.image.spare()
         return chunks.extents
 
 

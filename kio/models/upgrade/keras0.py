@@ -270,8 +270,12 @@ class _Graph:
         for name, stored in map(self.named, _list(config, "node_config")):
             self.node(name, stored, nodes.get(name))
         found = {name: self.output(name, stored) for name, stored in map(self.named, outputs)}
+        if len(found) < len(outputs):
+            raise CorruptError(f"output_config: expected {len(outputs)} names, found {len(found)}")
         ordered = config.get("output_order")
-        if not isinstance(ordered, list) or sorted(map(str, ordered)) != sorted(found):
+        if not isinstance(ordered, list) or not all(isinstance(name, str) for name in ordered):
+            ordered = []
+        if sorted(ordered) != sorted(found):
             ordered = list(found)
         first = [self.places[name] for name, _ in inputs]
         return _functional(self.layers, first, [found[name] for name in ordered], self.order)
@@ -301,7 +305,8 @@ class _Graph:
         cls = _class(layer)
         if cls == "SiameseHead":
             owner, head = stored.get("inputs"), layer.get("head")
-            calls = self.heads.get(owner[0], []) if isinstance(owner, list) and len(owner) == 1 else []
+            owners = owner if isinstance(owner, list) and all(isinstance(each, str) for each in owner) else []
+            calls = self.heads.get(owners[0], []) if len(owners) == 1 else []
             if not isinstance(head, int) or not 0 <= head < len(calls):
                 raise CorruptError(f"node {shown(name)}: expected a call of a shared node, found {shown(str(head))}")
             self.define(name, calls[head])

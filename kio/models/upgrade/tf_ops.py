@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from kio.errors import shown
+from kio.errors import CorruptError, shown
 from kio.models import eras
 from kio.models.upgrade import keras3
 from kio.models.upgrade.graph import Calls, array, holds_tensor
@@ -593,15 +593,20 @@ def _attributes(definition: Config) -> Config:
         name = _ATTRIBUTES.get(key)
         if name is None or not isinstance(value, dict):
             continue
-        inner = next(iter(value.values()), None)
-        if "i" in value:
-            inner = int(value["i"])
-        if "s" in value:
-            inner = base64.b64decode(value["s"]).decode()
-        if isinstance(inner, dict):
-            inner = [int(each) for each in inner.get("i", [])]
-        found[name] = inner
+        try:
+            found[name] = _decoded(value)
+        except (TypeError, ValueError) as error:
+            raise CorruptError(f"{key} of a TensorFlow node: expected a value, found {shown(str(value))}") from error
     return {key: value for key, value in found.items() if value not in (False, [])}
+
+
+def _decoded(value: Config) -> Any:
+    inner = next(iter(value.values()), None)
+    if "i" in value:
+        return int(value["i"])
+    if "s" in value:
+        return base64.b64decode(value["s"]).decode()
+    return [int(each) for each in inner.get("i", [])] if isinstance(inner, dict) else inner
 
 
 def _joined(op: str, definition: Config, config: Config, first: Any) -> tuple[str, Any, Config]:
