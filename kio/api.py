@@ -82,7 +82,8 @@ def load_weights(
             these, or all but these.
         rename: Maps a key of the model to the key in the file.
         original_backend: What a legacy file was written on (``"theano"``, ``"tensorflow"``,
-            ``"cntk"``), where it does not tell: Theano's kernels of convolutions are turned.
+            ``"cntk"``), whatever it says itself: Theano's kernels of convolutions are turned.
+            Without it the file's own word counts, or the names that Keras 1 gave.
         verify: Check the checksums of all tensors that are read, or of the archive members
             that they are in; False checks those that are part of a chunk's codecs only.
         threads: Threads that read; None for a good number.
@@ -127,6 +128,7 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
     *,
+    original_backend: str | None = None,
     verify: bool = True,
     threads: int | None = None,
     limits: Limits | None = None,
@@ -140,7 +142,7 @@ def load_model(
         custom_objects: Classes and functions by the names the file uses for them.
         compile: Compile the model if it was compiled when saved.
         safe_mode: Refuse files that need code of their own (Lambda layers).
-        verify, threads, limits: As for ``load_weights``.
+        original_backend, verify, threads, limits: As for ``load_weights``.
 
     Returns:
         A ``keras.Model``.
@@ -158,6 +160,7 @@ def load_model(
             custom_objects=custom_objects,
             compile=compile,
             safe_mode=safe_mode,
+            original_backend=original_backend,
             verify=verify,
             threads=threads,
         )

@@ -123,9 +123,7 @@ def test_importing_kio_imports_no_framework():
         "import sys, kio, kio.cli; kio.open(sys.argv[1]).read();"
         "print([m for m in ('keras', 'jax', 'torch', 'tensorflow') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(ARCHIVE)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(ARCHIVE)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -40,9 +40,7 @@ class _Transposed(_Biased):
 
 class _Depthwise(_Biased):
     def plain(self: Any, inputs: Any) -> Any:
-        return ops.depthwise_conv(
-            inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate
-        )
+        return ops.depthwise_conv(inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
 
 
 class _Separable(_Biased):

@@ -319,13 +319,20 @@ class _Match:
     def marks(self, rows: Sequence[Row]) -> None:
         """Say what the file leaves open."""
         era, made = self.stored.era, self.made
-        if not era.keras1 or era.backend is not None:
+        if not era.keras1 or (era.backend is not None and not self.stored.told):
             return
         parts = [part for _, parts, layer in rows if layer for part in parts if not part.node.skip]
         if not any(turns(part, [leaf for leaf in part.leaves if self.chosen(leaf)]) for part in parts):
             return
-        if not self.stored.counted:
+        if self.stored.told == "theano":
             made.notes.append(
+                "The names of its weights say that the file was written on Theano, whose kernels of convolutions are "
+                "turned; original_backend='tensorflow' leaves them as they are."
+            )
+        elif self.stored.told:
+            return
+        elif not self.stored.counted:
+            made.doubts.append(
                 "The file does not say on which backend it was written, and is read as one of TensorFlow; "
                 "original_backend='theano' turns the kernels of convolutions."
             )

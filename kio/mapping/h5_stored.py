@@ -49,6 +49,7 @@ class StoredLayers:
         summaries: What each Discretization has seen, by the layer's name.
         states: Names of random states, which today's layers do not store.
         used: Names of all tensors that belong to a layer, to the model or to the optimizer.
+        told: The backend, where it was the names that told it.
         counted: Keras 0.x: weights are known by number only; ``"graph"`` has no layers either.
 
     Args:
@@ -69,7 +70,7 @@ class StoredLayers:
         root = self._attributes("")
         prefix = "" if _has(root, "layer_names") or "nb_layers" in root else "model_weights"
         marks = root if not prefix else self._attributes(prefix)
-        self.counted = ""
+        self.counted = self.told = ""
         if "nb_layers" in marks:
             self.counted = "layers"
             names = [f"layer_{k}" for k in range(_number(marks["nb_layers"], "nb_layers", checkpoint))]
@@ -84,7 +85,7 @@ class StoredLayers:
         self.layers = [layer for layer in found if layer.tensors]
         if self.era.keras1 and self.era.backend is None:
             told = _backend(name for layer in self.layers for name in layer.names)
-            self.era = Era(self.era.version, told)
+            self.era, self.told = Era(self.era.version, told), told or ""
         if self.counted:
             self.era = Era(self.era.version, self.era.backend, counted=True)
         top = self._attributes(below + TOP)

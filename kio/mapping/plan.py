@@ -106,6 +106,7 @@ class Plan:
         finished: Objects of which all that is stored was matched; their ``after`` is due.
         finishing: What else is to be done once all variables are set.
         notes: What else should be said: casts, shared variables, readings that were close.
+        doubts: Notes on what may be read wrongly: a load warns of these.
     """
 
     pairs: list[tuple[Tensor, Leaf]] = field(default_factory=list)
@@ -122,6 +123,7 @@ class Plan:
     finished: list[Node] = field(default_factory=list)
     finishing: list[Callable[[], None]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     ambiguous: str | None = None
 
     @property
@@ -159,7 +161,7 @@ class Plan:
             "mismatched": [{"variable": m.what, "tensor": m.tensor, "why": m.why} for m in self.mismatched],
             "unexpected": self.unexpected,
             "skipped": [{"object": s.what, "why": s.why} for s in self.skipped],
-            "notes": self.notes,
+            "notes": self.notes + self.doubts,
         }
 
     def check(self, policy: Policy = KERAS) -> Plan:
@@ -242,7 +244,7 @@ class Plan:
             f"{len(self.mismatched)} mismatched, {len(self.unexpected)} unexpected, "
             f"{len(self.skipped)} skipped; read as {self.rule}"
         )
-        return "\n".join(lines + self.notes)
+        return "\n".join(lines + self.notes + self.doubts)
 
 
 def _more(n: int) -> list[str]:

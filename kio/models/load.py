@@ -178,6 +178,7 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
+    original_backend: str | None = None,
     verify: bool | None = None,
     threads: int | None = None,
 ) -> Any:
@@ -205,7 +206,7 @@ def load_model(
         )
 
     def fill(model: Any) -> None:
-        load_weights(model, checkpoint, verify=verify, threads=threads, fresh=True)
+        load_weights(model, checkpoint, original_backend=original_backend, verify=verify, threads=threads, fresh=True)
 
     return loader.load_model(
         checkpoint.config,
@@ -374,9 +375,11 @@ def _typed(array: Array, stored: str, wanted: str = "") -> Array:
 
 
 def _announce(plan: Plan) -> None:
-    """Warn, where Keras warns, of what will be left out; and of what the backend cannot keep."""
+    """Warn of what will be left out, may be read wrongly, or cannot be kept by the backend."""
     from kio.models import backends
 
+    for doubt in plan.doubts:
+        warnings.warn(doubt, stacklevel=4)
     for skipped in plan.skipped:
         if skipped.what.startswith("optimizer "):
             warnings.warn(f"Skipping variable loading for {skipped.what}: {skipped.why}", stacklevel=4)

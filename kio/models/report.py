@@ -94,4 +94,4 @@ class LoadReport:
             lines += [f"  {what} {shown(name)}" for name in names[:_LISTED]]
             if len(names) > _LISTED:
                 lines.append(f"  … and {len(names) - _LISTED} more {what}")
-        return "\n".join(lines + [f"  {note}" for note in self.plan.notes])
+        return "\n".join(lines + [f"  {note}" for note in self.plan.notes + self.plan.doubts])

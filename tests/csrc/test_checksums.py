@@ -206,8 +206,7 @@ def test_lookup3_reads_nothing_else():
     values = {kernels.lookup3_of(guarded_copy(RANDOM[:n])) for n in range(300)}
     assert len(values) == 300
     assert all(
-        kernels.lookup3_of(guarded_copy(RANDOM[:n], False)) == kernels.lookup3_of(RANDOM[:n])
-        for n in range(300)
+        kernels.lookup3_of(guarded_copy(RANDOM[:n], False)) == kernels.lookup3_of(RANDOM[:n]) for n in range(300)
     )
 
 

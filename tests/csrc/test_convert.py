@@ -57,9 +57,7 @@ def same(found: np.ndarray, expected: np.ndarray, source: np.ndarray) -> None:
             both = np.isnan(found) & np.isnan(expected) & (np.signbit(found) == np.signbit(expected))
         different &= ~both
     where = np.flatnonzero(different)[:5]
-    assert not len(where), [
-        (hex(bits(source)[i]), hex(bits(found)[i]), hex(bits(expected)[i])) for i in where
-    ]
+    assert not len(where), [(hex(bits(source)[i]), hex(bits(found)[i]), hex(bits(expected)[i])) for i in where]
 
 
 @each_widening

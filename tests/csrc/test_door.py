@@ -20,15 +20,11 @@ def test_statuses():
 
 
 def test_rank():
-    assert re.search(r"KIO_MAX_RANK = (\d+)", HEADER).group(1) == re.search(r"MAX_RANK = (\d+)", DOOR).group(
-        1
-    )
+    assert re.search(r"KIO_MAX_RANK = (\d+)", HEADER).group(1) == re.search(r"MAX_RANK = (\d+)", DOOR).group(1)
 
 
 def test_every_kernel_is_declared():
-    kernels_of_header = set(
-        re.findall(r"^(?:uint32_t|void|enum kio_status) kio_(\w+)\(", HEADER, re.MULTILINE)
-    )
+    kernels_of_header = set(re.findall(r"^(?:uint32_t|void|enum kio_status) kio_(\w+)\(", HEADER, re.MULTILINE))
     kernels_of_header |= set(re.findall(r"^KIO_CONVERSION\((\w+)\)", HEADER, re.MULTILINE))
     kernels_of_door = set(re.findall(r"^cdef (?:uint32_t|void|Status) (\w+)\(", DOOR, re.MULTILINE))
     assert kernels_of_header == kernels_of_door

@@ -56,8 +56,7 @@ def layout_from(r: Random, shape: tuple[int, ...]) -> dict[str, Any]:
         free = {r.randrange(len(shape))} if kind == 1 else set(range(len(shape))) if kind == 2 else set()
         kw["maxshape"] = tuple(None if d in free else n + r.choice([0, 0, 1, 7]) for d, n in enumerate(shape))
         kw["chunks"] = tuple(
-            c + r.choice([0, 2]) if m is None else c
-            for c, m in zip(kw["chunks"], kw["maxshape"], strict=True)
+            c + r.choice([0, 2]) if m is None else c for c, m in zip(kw["chunks"], kw["maxshape"], strict=True)
         )
     if r.random() < 0.6:
         kw["compression"] = r.choice([None, "gzip", "lzf"])
@@ -112,10 +111,7 @@ def dataset_from(r: Random, group: h5py.Group, name: str) -> h5py.Dataset:
     dataset = group.create_dataset(name, data=array, **kw)
     if "maxshape" in kw and r.random() < 0.3:
         dataset.resize(
-            tuple(
-                r.randint(0, n if m is not None else n + 9)
-                for n, m in zip(shape, kw["maxshape"], strict=True)
-            )
+            tuple(r.randint(0, n if m is not None else n + 9) for n, m in zip(shape, kw["maxshape"], strict=True))
         )
     return dataset
 

@@ -158,9 +158,7 @@ def compare(raw: bytes, counts: Counts | None = None, native: Any = None) -> Cou
         assert len(set(first.values())) == len(first)
         named = set()
         for path, why in ours.refused.items():
-            link = file[encoded(path.rpartition("/")[0] or "/")].get(
-                encoded(path.rpartition("/")[2]), getlink=True
-            )
+            link = file[encoded(path.rpartition("/")[0] or "/")].get(encoded(path.rpartition("/")[2]), getlink=True)
             if why == "named datatype":
                 assert isinstance(file[encoded(path)], h5py.Datatype)
                 named.add(address_of(file[encoded(path)]))

@@ -57,17 +57,13 @@ def test_tensors(folder, name):
         with pytest.raises(kio.KioError, match="pickle"):
             kio.open(folder / name)
         return
-    wanted = {
-        path: record for member, tensors in expected["tensors"].items() for path, record in tensors.items()
-    }
+    wanted = {path: record for member, tensors in expected["tensors"].items() for path, record in tensors.items()}
     with kio.open(folder / name) as ckpt:
         assert set(ckpt) == set(wanted)
         arrays = ckpt.read(verify=True)
         for path, record in wanted.items():
             assert arrays[path].shape == tuple(record["shape"]), path
-            assert (
-                hashlib.sha256(np.ascontiguousarray(arrays[path]).tobytes()).hexdigest() == record["sha256"]
-            )
+            assert hashlib.sha256(np.ascontiguousarray(arrays[path]).tobytes()).hexdigest() == record["sha256"]
         for asset, digest in expected.get("assets", {}).items():
             found = ckpt.assets.read(asset.removeprefix("assets/"))
             assert hashlib.sha256(found).hexdigest() == digest
@@ -203,9 +199,7 @@ def _outputs(keras, model, expected, saved):
         "rnn_convlstm",
     ],
 )
-@pytest.mark.parametrize(
-    "version", sorted(p.name for p in KERAS3.iterdir() if p.is_dir() and p.name[0].isdigit())
-)
+@pytest.mark.parametrize("version", sorted(p.name for p in KERAS3.iterdir() if p.is_dir() and p.name[0].isdigit()))
 def test_outputs(keras, version, name):
     folder = KERAS3 / version / name
     if not (folder / "model.keras").exists():

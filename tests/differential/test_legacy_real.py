@@ -1,6 +1,6 @@
 """What becomes of each real file of Keras 1, 2 and tf.keras: outputs equal the references, or a precise refusal.
 
-    KERAS_BACKEND=torch python -m pytest tests/differential/test_legacy_real.py
+KERAS_BACKEND=torch python -m pytest tests/differential/test_legacy_real.py
 """
 
 from __future__ import annotations

@@ -55,4 +55,8 @@ def test_one_network_of_two_backends(depth):
 def test_the_backend_is_told_by_marks_or_names(name):
     _, report = filled(name)
     assert report.plan.rule.endswith("on theano" if "theano" in name else "on tensorflow")
-    assert not any("backend" in note for note in report.plan.notes)
+    assert not report.plan.doubts
+    # Theano's files have no marks at all, and what names tell is said.
+    assert any("original_backend='tensorflow'" in note for note in report.plan.notes) == (
+        "theano" in name and "lstm" not in name
+    )

@@ -1,7 +1,7 @@
 """Prints kio/models/eras_table.py from the constructors of several releases of Keras 3.
 
-    KERAS_BACKEND=jax python make_eras.py dump > 3.x.y.json      once with each release
-    python make_eras.py table *.json > eras_table.py
+KERAS_BACKEND=jax python make_eras.py dump > 3.x.y.json      once with each release
+python make_eras.py table *.json > eras_table.py
 """
 
 from __future__ import annotations

@@ -227,9 +227,7 @@ def test_error_is_raised_by_wait(model: Any, tmp_path: Path, gate: Gate) -> None
 
 
 @pytest.mark.parametrize("in_background", [False, True])
-def test_error_is_raised_by_the_next_save(
-    model: Any, tmp_path: Path, gate: Gate, in_background: bool
-) -> None:
+def test_error_is_raised_by_the_next_save(model: Any, tmp_path: Path, gate: Gate, in_background: bool) -> None:
     path = tmp_path / "x.weights.h5"
     gate.error = OSError(5, "Input/output error")
     gate.go_on.set()
@@ -272,9 +270,7 @@ def test_failed_save_does_not_keep_the_snapshot(tmp_path: Path, gate: Gate) -> N
         tensors = contents.tensors  # noqa: F821
         return transfer_out.write(tensors)[0]  # type: ignore[arg-type, call-arg]
 
-    result = background.save(
-        str(tmp_path / "x"), "any", lambda arena: None, write, contents.close, time.perf_counter()
-    )
+    result = background.save(str(tmp_path / "x"), "any", lambda arena: None, write, contents.close, time.perf_counter())
     assert isinstance(result.exception(), OSError)
     del write, held, contents
     gc.collect()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 import zipfile
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -151,32 +154,55 @@ def turned(file: bytes, **options: Any) -> bool:
     return bool(kernel[0, 0, 0, 0] == 10)
 
 
+DOUBT = "does not say on which backend"
+
+
 @pytest.mark.parametrize(
-    ("names", "version", "expected"),
+    ("names", "version", "expected", "doubted"),
     [
-        (["conv_W", "conv_b"], None, True),
-        (["conv_W", "conv_b"], "1.2.2", True),
-        (["conv_W:0", "conv_b:0"], None, False),
-        (["conv_W_1:0", "conv_b_1:0"], "1.0.8", False),
-        (["conv_W", "conv_b:0"], None, False),  # they contradict each other
-        (["kernel", "bias"], None, False),  # nobody's names
-        (["param_0", "param_1"], None, False),
-        (["conv_W", "conv_b"], "2.1.0", False),  # Keras 2 says it where it was Theano
+        (["conv_W", "conv_b"], None, True, False),
+        (["conv_W", "conv_b"], "1.2.2", True, False),
+        (["conv_W:0", "conv_b:0"], None, False, False),
+        (["conv_W_1:0", "conv_b_1:0"], "1.0.8", False, False),
+        (["conv_W", "conv_b:0"], None, False, True),  # they contradict each other
+        (["kernel", "bias"], None, False, True),  # nobody's names
+        (["param_0", "param_1"], None, False, True),
+        (["conv_W", "conv_b"], "2.1.0", False, False),  # Keras 2 says it where it was Theano
     ],
 )
-def test_names_tell_the_backend_of_keras_1(names: list[str], version: str | None, expected: bool) -> None:
+def test_names_tell_the_backend_of_keras_1(
+    names: list[str], version: str | None, expected: bool, doubted: bool
+) -> None:
     file = named(names, version)
-    assert turned(file) is expected
+    with pytest.warns(UserWarning, match=DOUBT) if doubted else nullcontext():
+        assert turned(file) is expected
     assert turned(file, original_backend="theano") is True
     assert turned(file, original_backend="cntk") is False
 
 
-def test_a_file_that_does_not_tell_says_so() -> None:
+def test_a_plan_says_what_told_the_backend() -> None:
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, (2, 3), name="conv")])
-    assert "original_backend='theano'" in " ".join(kio.plan(model, named(["kernel", "bias"])).notes)
-    assert not kio.plan(model, named(["conv_W", "conv_b"])).notes
-    dense = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, (2, 3), name="conv")])
-    assert not kio.plan(dense, named(["kernel", "bias"]), original_backend="theano").notes
+    assert "original_backend='theano'" in str(kio.plan(model, named(["kernel", "bias"])))
+    assert "original_backend='tensorflow'" in str(kio.plan(model, named(["conv_W", "conv_b"])))
+    for file in (named(["conv_W:0", "conv_b:0"]), named(["conv_W", "conv_b"], "2.1.0")):
+        assert "original_backend" not in str(kio.plan(model, file))
+    assert "original_backend" not in str(kio.plan(model, named(["kernel", "bias"]), original_backend="theano"))
+
+
+@pytest.mark.parametrize("backend", [None, "tensorflow", "theano"])
+def test_a_whole_model_that_does_not_tell(backend: str | None, tmp_path: Path) -> None:
+    layer = {"name": "conv", "nb_filter": 2, "nb_row": 2, "nb_col": 3, "dim_ordering": "tf", "border_mode": "valid"}
+    layer |= {"batch_input_shape": [None, 4, 4, 1], "activation": "linear", "subsample": [1, 1], "bias": True}
+    config = {"class_name": "Sequential", "config": [{"class_name": "Convolution2D", "config": layer}]}
+    (tmp_path / "weights.h5").write_bytes(named(["param_0", "param_1"]))
+    with h5py.File(tmp_path / "weights.h5") as weights, h5py.File(tmp_path / "whole.h5", "w") as whole:
+        whole.attrs["model_config"] = json.dumps(config).encode()
+        whole.attrs["keras_version"] = "1.2.2"
+        weights.copy(weights["/"], whole, "model_weights")
+    with pytest.warns(UserWarning, match=DOUBT) if backend is None else nullcontext():
+        model = kio.load_model(tmp_path / "whole.h5", original_backend=backend)
+    kernel = keras.ops.convert_to_numpy(model.weights[0])
+    assert kernel[0, 0, 0, 0] == (10 if backend == "theano" else 0)
 
 
 def test_backends_that_are_none() -> None:

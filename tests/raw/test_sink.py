@@ -126,9 +126,7 @@ def test_no_room_is_known_before_anything_is_written(tmp_path):
     )
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-    ).stdout
+    out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
     assert out.split() == [str(errno.EFBIG), str(path)]
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]

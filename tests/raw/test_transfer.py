@@ -54,9 +54,7 @@ def some_tensors(window, seed=0, big=True):
         dtype = ("uint8", "int16", "float32", "float64", "complex64")[n % 5]
         size = int(r.integers(0, 300))
         itemsize = np.dtype(dtype).itemsize
-        tensors.append(
-            Tensor(f"t{n}", dtype, (size,), [Extent(window, at, size * itemsize)], big_endian=n % 3 == 0)
-        )
+        tensors.append(Tensor(f"t{n}", dtype, (size,), [Extent(window, at, size * itemsize)], big_endian=n % 3 == 0))
         at += size * itemsize + int(r.integers(0, 40)) * (n % 2)
     if big:
         at += 100_000
@@ -261,10 +259,7 @@ def test_damaged_chunks_are_found(tmp_path, kw):
             "x",
             "float32",
             tensor.shape,
-            [
-                Extent(Source.of_bytes(bad), e.offset, e.nbytes, e.codecs, e.start, e.chunk)
-                for e in tensor.extents
-            ],
+            [Extent(Source.of_bytes(bad), e.offset, e.nbytes, e.codecs, e.start, e.chunk) for e in tensor.extents],
         )
         try:
             (array,) = transfer.read([damaged])
@@ -293,9 +288,7 @@ def test_decoded_size_must_be_that_of_the_chunk():
     for decoded in (399, 401, 4000):
         stream = zlib.compress(bytes(decoded))
         source = Source.of_bytes(stream)
-        tensor = Tensor(
-            "t", "float32", (100,), [Extent(source, 0, len(stream), (("deflate", 0),), (0,), (100,))]
-        )
+        tensor = Tensor("t", "float32", (100,), [Extent(source, 0, len(stream), (("deflate", 0),), (0,), (100,))])
         with pytest.raises(CorruptError, match="decoded chunk: expected 400 bytes"):
             np.asarray(tensor)
 

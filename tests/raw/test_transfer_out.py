@@ -109,9 +109,7 @@ SIZES = [0, 1, 100, 4096, 60_000, 300_000, 1 << 20, (4 << 20) + 5, 9 << 20]
 def layouts(draw):
     """[(offset, nbytes)] in file order, and ranges to sum."""
     out, at = [], 0
-    for gap, nbytes in draw(
-        st.lists(st.tuples(st.sampled_from(GAPS), st.sampled_from(SIZES)), min_size=1, max_size=8)
-    ):
+    for gap, nbytes in draw(st.lists(st.tuples(st.sampled_from(GAPS), st.sampled_from(SIZES)), min_size=1, max_size=8)):
         out.append((at + gap, nbytes))
         at += gap + nbytes
     total = max(at, 1)
@@ -149,9 +147,7 @@ def test_image_and_sums(kind, tmp_path_factory, layout, threads, seed, castagnol
     local.shuffle(pieces)
     total = max(1, *[at + n for at, n in places]) + int(local.choice([0, 3000, 10_000]))
     target.sink.reserve(total)
-    sums = target.write(
-        pieces, checksums=ranges, threads=threads, algorithm="crc32c" if castagnoli else "crc32"
-    )
+    sums = target.write(pieces, checksums=ranges, threads=threads, algorithm="crc32c" if castagnoli else "crc32")
     whole = image(expected, total)
     assert target.value() == whole
     summing = kernels.crc32c_of if castagnoli else zlib.crc32
@@ -276,9 +272,7 @@ def test_extents_are_copied_as_stored(target, tmp_path, kind):
     tensor = Tensor("t", "float32", (1 << 20,), [Extent(inner, 40, 4 << 20)])
     deflated = Extent(inner, 7, 99, (("deflate", 0),))
     pieces = [(5, tensor.extents[0]), (5 << 20, inner), ((20 << 20) + 3, deflated)]
-    whole = image(
-        [(5, blob(4 << 20, 1040)), (5 << 20, blob(15 << 20, 1000)), ((20 << 20) + 3, blob(99, 1007))]
-    )
+    whole = image([(5, blob(4 << 20, 1040)), (5 << 20, blob(15 << 20, 1000)), ((20 << 20) + 3, blob(99, 1007))])
     assert target.write(pieces, checksums=[(0, len(whole))]) == [zlib.crc32(whole)]
     assert target.value() == whole
 
@@ -464,9 +458,7 @@ def test_no_room(tmp_path, direct):
 
 def test_progress(target):
     seen = []
-    target.write(
-        [(0, BLOB), (len(BLOB) + 5000, b"x")], progress=lambda done, total: seen.append((done, total))
-    )
+    target.write([(0, BLOB), (len(BLOB) + 5000, b"x")], progress=lambda done, total: seen.append((done, total)))
     total = len(BLOB) + 1
     assert {t for _, t in seen} == {total}
     done = [d for d, _ in seen]
@@ -571,9 +563,7 @@ def test_memory_is_bounded(tmp_path):
         "    print((peak() - before) // 1024)\n"
         "    sink.abort()\n"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "a")], capture_output=True, text=True, check=True
-    )
+    out = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], capture_output=True, text=True, check=True)
     arrays, lazy = map(int, out.stdout.split())
     assert arrays <= 32
     assert lazy <= 64
