@@ -155,12 +155,12 @@ class _Match:
         named = self.by_name or self.renamed is not None
         if self.stored.counted == "graph" or (self.stored.counted and not named):
             return self.counted(layers)
-        known = {layer.name: layer for layer in self.stored.layers}
+        known = self.known()
         mine = [self.renamed(node.name or "") if self.renamed else node.name or "" for node, _ in layers]
         if named:
             return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
         theirs = [layer.name for layer in self.stored.layers]
-        if set(mine) == set(theirs) and len(set(mine)) == len(mine) and len(known) == len(theirs):
+        if set(mine) == set(theirs) and len(set(mine)) == len(mine) == len(theirs):
             if mine != theirs:
                 self.made.notes.append("Layers are in another order than in the file and were found by their names.")
             return [(node, parts, known[name]) for (node, parts), name in zip(layers, mine, strict=True)]
@@ -170,6 +170,14 @@ class _Match:
         # Another number of layers: no place can be trusted, but the names may say what is wrong.
         self.made.notes.append(f"The model has {len(mine)} layers with weights, the file {len(theirs)}.")
         return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
+
+    def known(self) -> dict[str, StoredLayer]:
+        """Stored layers by name; one with slashes also by the name that it has in Keras 3, where that is clear."""
+        known = {layer.name: layer for layer in self.stored.layers}
+        slashed = [layer for layer in self.stored.layers if "/" in layer.name]
+        plain = [layer.name.replace("/", "_") for layer in slashed]
+        clear = {name: layer for name, layer in zip(plain, slashed, strict=True) if plain.count(name) == 1}
+        return clear | known
 
     def counted(self, layers: list[tuple[Node, list[Part]]]) -> list[Row]:
         """The same for Keras 0.x, which counted layers, or all weights of a graph."""
