@@ -7,9 +7,10 @@ until nothing that was started before still reads it, and returns its result in 
 same memory, as an array that nobody has seen.  Bytes are read into that.
 
 An array is donated only if the variable alone knows of it (``_lone``): whoever else
-held it would find it deleted.  Donation costs the compilation of one function for
-each shape, so small shapes are left alone.  Whether the result is where the donated
-array was is looked at each time: older versions copy, as all do with memory that
+held it would find it deleted, as would another thread that takes hold of it in between;
+a model that is being loaded is not to be used.  Donation costs the compilation of one
+function for each shape, so small shapes are left alone.  Whether the result is where the
+donated array was is looked at each time: older versions copy, as all do with memory that
 NumPy looks at, too.
 
 Checked against jax 0.4.34, 0.5.3, 0.7.2 and 0.10.2.  Benchmark: ``load_weights`` in benchmarks/cases.py.

@@ -146,9 +146,11 @@ def load_weights(
     """
     began = time.perf_counter()
     if not getattr(model, "built", True):
+        todo = "call it on data, or build() it, first"
+        if fresh:
+            todo = "the file does not say on what it is called: build it in code and use kio.load_weights"
         raise MatchError(
-            f"{getattr(model, 'name', 'model')}: expected a built model, found one without variables; "
-            "call it on data, or build() it, first"
+            f"{getattr(model, 'name', 'model')}: expected a built model, found one without variables; {todo}"
         )
     made = plan(
         model,

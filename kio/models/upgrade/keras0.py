@@ -332,7 +332,7 @@ class _Graph:
                 # Each shared node may double the calls of the one before.
                 raise LimitError(
                     f"Graph: expected at most {DEFAULT.config_nodes} calls of shared nodes, found more",
-                    hint="kio.Limits(config_nodes=…) is what bounds them",
+                    hint="each shared node may double the calls of the one before",
                 )
             given += more
         mode = stored.get("merge_mode")
