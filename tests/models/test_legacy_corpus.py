@@ -47,6 +47,11 @@ UNBUILT = {"attention_variants": ((3, 3), "attention over several axes fails in 
 WRITER = {
     ("keras-3.0.5", "constrained"): "penalties of weights counted twice, that of activities not in the file",
 }
+# On torch Keras itself goes on otherwise with the same values assigned by hand.
+if BACKEND == "torch":
+    WRITER["keras-3.15.1", "opt_schedule_free"] = "ScheduleFreeAdamW of Keras 3.15 trains otherwise on torch than on jax"
+# What the writer left out of the configuration, so that its own Keras computes something else from the file.
+LEFT_OUT = {("tf-2.12.1", "normalization_inverted"): "invert"}
 # Keras 3 writes a model of the user's own into legacy HDF5 without what it was built for, and cannot load it.
 OWN = {"subclassed"}
 # Unless all is asked for: the kinds that a backend can have an opinion of, the layouts of every writer.
@@ -109,6 +114,10 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
     if (kind, suffix) in REFUSED:
         with pytest.raises(kio.MatchError, match="cu_dnn"):
             continued.outcome(path)
+        return
+    if (writer, kind) in LEFT_OUT:
+        with kio.open(path if suffix in (".h5", ".keras") else path.with_name(kind + ".h5")) as checkpoint:
+            assert LEFT_OUT[writer, kind] not in str(checkpoint.config)
         return
     found = continued.outcome(path)
     assert found.outputs <= ROUNDED.get(kind, TOLERANCE)
