@@ -49,7 +49,7 @@ WRITER = {
 }
 # On torch Keras itself goes on otherwise with the same values assigned by hand.
 if BACKEND == "torch":
-    WRITER["keras-3.15.1", "opt_schedule_free"] = "ScheduleFreeAdamW of Keras 3.15 trains otherwise on torch than on jax"
+    WRITER["keras-3.15.1", "opt_schedule_free"] = "ScheduleFreeAdamW trains otherwise on torch than on jax"
 # What the writer left out of the configuration, so that its own Keras computes something else from the file.
 LEFT_OUT = {("tf-2.12.1", "normalization_inverted"): "invert"}
 # Keras 3 writes a model of the user's own into legacy HDF5 without what it was built for, and cannot load it.
