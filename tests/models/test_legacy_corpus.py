@@ -14,6 +14,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
+from kio.models.configs import ConfigError  # noqa: E402
 from tests.conftest import Legacy  # noqa: E402
 from tests.models import continued  # noqa: E402
 
@@ -47,11 +48,13 @@ UNBUILT = {"attention_variants": ((3, 3), "attention over several axes fails in 
 WRITER = {
     ("keras-3.0.5", "constrained"): "penalties of weights counted twice, that of activities not in the file",
 }
-# On torch Keras itself goes on otherwise with the same values assigned by hand.
-if BACKEND == "torch":
-    WRITER["keras-3.15.1", "opt_schedule_free"] = "ScheduleFreeAdamW trains otherwise on torch than on jax"
+# Keras itself goes on otherwise with the same values assigned by hand; the writer ran on jax.
+if BACKEND != "jax":
+    WRITER["keras-3.15.1", "opt_schedule_free"] = "ScheduleFreeAdamW trains otherwise on jax than elsewhere"
 # What the writer left out of the configuration, so that its own Keras computes something else from the file.
 LEFT_OUT = {("tf-2.12.1", "normalization_inverted"): "invert"}
+# TF 2.12 does not say what the layers behind were built for, and Keras 3 learns the number of words too late.
+SIZELESS = ("tf-2.12.1", "text_counted", ".keras")
 # Keras 3 writes a model of the user's own into legacy HDF5 without what it was built for, and cannot load it.
 OWN = {"subclassed"}
 # Unless all is asked for: the kinds that a backend can have an opinion of, the layouts of every writer.
@@ -113,6 +116,10 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
         return
     if (kind, suffix) in REFUSED:
         with pytest.raises(kio.MatchError, match="cu_dnn"):
+            continued.outcome(path)
+        return
+    if (writer, kind, suffix) == SIZELESS:
+        with pytest.raises(ConfigError, match="fully-defined"):
             continued.outcome(path)
         return
     if (writer, kind) in LEFT_OUT:
