@@ -11,6 +11,7 @@ Spec: ``keras/src/legacy/saving/legacy_h5_format.py``; ``hdf5_format.py`` of tf.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -176,7 +177,8 @@ class _Match:
         known = {layer.name: layer for layer in self.stored.layers}
         slashed = [layer for layer in self.stored.layers if "/" in layer.name]
         plain = [layer.name.replace("/", "_") for layer in slashed]
-        clear = {name: layer for name, layer in zip(plain, slashed, strict=True) if plain.count(name) == 1}
+        times = Counter(plain)
+        clear = {name: layer for name, layer in zip(plain, slashed, strict=True) if times[name] == 1}
         return clear | known
 
     def counted(self, layers: list[tuple[Node, list[Part]]]) -> list[Row]:
