@@ -37,7 +37,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class ConfigError(FormatError, TypeError):
-    """Keras cannot build a model from this configuration; the cause is attached."""
+    """No model can be made of this configuration; the cause is attached."""
 
 
 def model_from_config(
@@ -121,7 +121,7 @@ def upgraded(
 
     Raises:
         UpgradeError: for what has no equal there.
-        CorruptError: for what no Keras wrote.
+        CorruptError, ConfigError: for what no Keras wrote.
         LimitError: if it is too deep.
     """
     try:
@@ -131,6 +131,13 @@ def upgraded(
             f"model config: expected at most {limits.config_depth} levels, found far more",
             hint="raise kio.Limits(config_depth=…)",
         ) from None
+    except KioError:
+        raise
+    except _BROKEN as error:
+        # The tables take a configuration as Keras wrote it: what stands in the place of something else is found here.
+        raise ConfigError(
+            f"model config: expected what some Keras wrote, found {type(error).__name__}: {_first_words(error)}"
+        ) from error
 
 
 def model_from_json(
