@@ -84,17 +84,26 @@ def model_from_config(
         warnings.warn(f"The model is not compiled: {done.uncompiled}", stacklevel=5)
     if safe:
         check(tree, resolver, limits)
+    model = _built(tree, resolver, dict(custom_objects) if custom_objects else None, safe)
+    if done.order:
+        # Files of Keras 0.x have no names: what comes first in them is known from here alone.
+        model._kio_order = done.order
+    return model
+
+
+def _built(tree: dict[str, Any], resolver: Resolver, custom_objects: dict[str, Any] | None, safe: bool) -> Any:
+    """What Keras makes of a configuration in its own grammar.
+
+    Raises:
+        UnsafeError: as the resolver says.
+        ConfigError: whatever Keras found wrong.
+    """
     try:
         with resolving(resolver) if safe else contextlib.nullcontext(), _sharing(), rebuilt.mended():
             _reserve_names(tree)
-            model = serialization_lib.deserialize_keras_object(
-                tree, dict(custom_objects) if custom_objects else None, safe_mode=safe
-            )
+            model = serialization_lib.deserialize_keras_object(tree, custom_objects, safe_mode=safe)
             _build_activations(model)
             rebuilt.freeze(model)
-            if done.order:
-                # Files of Keras 0.x have no names: what comes first in them is known from here alone.
-                model._kio_order = done.order
             return model
     except KioError:
         raise
