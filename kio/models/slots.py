@@ -10,6 +10,8 @@ Only Nadam, and optimizers that keep both moving averages (``use_ema``) and accu
 are concerned.  All of the latter have the shapes of the model's variables, so nothing in a file of
 weights tells one order from the other; stock Keras mixes them up in silence.
 
+The sums of Adagrad and Ftrl were all called ``accumulator`` up to 3.9.2, whatever they are of.
+
 Spec: ``BaseOptimizer.build`` and ``Nadam.build`` of Keras 3.9.2 and 3.10.0.
 """
 
@@ -77,3 +79,16 @@ def rekey(tree: Tree, version: tuple[int, ...] | None) -> bool:
                 leaf.key = key_of[id(leaf.handle)]
             node.leaves.sort(key=lambda leaf: int(leaf.key))
     return unknown
+
+
+def rename(tree: Tree) -> None:
+    """Give sums that are all called alike the names that they have since 3.10: of the variables that they are of."""
+    for node in tree.nodes:
+        sums = getattr(node.handle, "_accumulators", None) if node.kind == "Optimizer" else None
+        owners = getattr(node.handle, "_trainable_variables", None)
+        if not sums or not owners or len(sums) != len(owners):
+            continue
+        owner_of = {id(each): owner for each, owner in zip(sums, owners, strict=True)}
+        for leaf in node.leaves:
+            if leaf.name == "accumulator" and id(leaf.handle) in owner_of:
+                leaf.name = f"{owner_of[id(leaf.handle)].path.replace('/', '_')}_accumulator"

@@ -19,7 +19,7 @@ from keras.src.legacy.saving import legacy_h5_format  # noqa: E402
 
 import kio  # noqa: E402
 from kio.errors import CorruptError, MatchError  # noqa: E402
-from tests.models.kinds import KINDS  # noqa: E402
+from tests.models.kinds import KINDS, build  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -51,10 +51,7 @@ def shaken(model: Any, seed: int = 0) -> Any:
 
 
 def made(kind: str) -> Any:
-    try:
-        model = KINDS[kind]()
-    except Exception as error:
-        pytest.skip(f"{kind}: {error}")
+    model = build(kind)
     if not model.built or not model.weights:
         pytest.skip(f"{kind} has nothing to store")
     return model
