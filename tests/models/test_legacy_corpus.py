@@ -34,8 +34,6 @@ WORDS = re.compile(r"text_|string_lookup|hashing")
 NEEDS_TENSORFLOW = re.compile(r"integer_lookup|hashed_crossing")
 # What Keras 3 cannot be told, and why.
 NOT_COMPILED = {"opt_legacy_both_clips": "clipping of SGD"}
-# CuDNN's layers exist in TensorFlow 1's name only; nobody wrote them into the newer formats but this corpus.
-REFUSED = {(kind, suffix) for kind in ("cudnn_lstm", "cudnn_gru") for suffix in (".keras", ".weights.h5")}
 VERSION = tuple(map(int, keras.__version__.split(".")[:2]))
 # What the Keras that reads does otherwise than the one that wrote, until when; nobody can mend its training.
 READER: dict[str, tuple[tuple[int, int], str]] = {
@@ -113,10 +111,6 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
         pytest.skip(UNBUILT[kind][1])
     if kind in OWN and writer.startswith("keras-3"):
         with pytest.raises(kio.MatchError, match="expected a built model"):
-            continued.outcome(path)
-        return
-    if (kind, suffix) in REFUSED:
-        with pytest.raises(kio.MatchError, match="cu_dnn"):
             continued.outcome(path)
         return
     if (writer, kind) in LEFT_OUT:
