@@ -57,8 +57,8 @@ OWN = {"subclassed"}
 # Unless all is asked for: the kinds that a backend can have an opinion of, the layouts of every writer.
 FEW = re.compile(
     r"(dense|convolutions|recurrent|bidirectional|conv_lstm|attention|nested|normalizations|time_distributed|operators|"
-    r"preprocessed|activations|mixed_\w+|text_adapted|text_padded|integer_lookup|\w+_several|discretization_adapted|cudnn_\w+|opt_legacy_nadam|"
-    r"opt_legacy_rmsprop|opt_nadam|opt_adafactor|opt_loss_scale|opt_ema|opt_muon)\Z"
+    r"preprocessed|activations|mixed_\w+|text_adapted|text_padded|integer_lookup|discretization_adapted|\w+_several|"
+    r"cudnn_\w+|opt_legacy_nadam|opt_legacy_rmsprop|opt_nadam|opt_adafactor|opt_loss_scale|opt_ema|opt_muon)\Z"
 )
 LAYOUTS = re.compile(
     r"(convolutions|shared_model|nested|custom|subclassed|opt_sgd|opt_loss_scale|opt_adafactor|opt_ema)\Z"
