@@ -66,3 +66,11 @@ DEFAULT = Limits()
 # a kernel, weights of a resized axis.  No file backs them, so a line of JSON may ask for any
 # number.  This many take about a second and 500 MB; a picture of 5,000 pixels a side needs less.
 TABLE_ITEMS = 1 << 25
+
+# Layers and weights that a file of Keras 0.x counts instead of naming them: each is looked for
+# by its number.  No genuine model has a thousandth of it.
+COUNTED_ITEMS = 1_000_000
+
+# How often older Keras 3 may ask for one call of a layer that has all its inputs: once, but for
+# configurations that hold one object in several places.  Where calls form a loop it asks for ever.
+REPEATED_CALLS = 100
