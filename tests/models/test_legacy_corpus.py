@@ -23,11 +23,9 @@ CORPUS = Path(__file__).parents[1] / "corpus" / "legacy"
 BACKEND = os.environ.get("KERAS_BACKEND", "")
 
 TOLERANCE = 1e-5
-# Of outputs and of losses, where float32 is not what is computed in.
-ROUNDED = {
-    # Ten bits of mantissa: one rounding is 1 / 2048.  Backends round sums of products at other places.
-    "mixed_precision": 4 / 2048,
-}
+# Where float16 is computed in, of outputs and of losses.  TensorFlow up to 2.15 rounds sums of products otherwise:
+# from 2.16 on it computes from the same file, loaded by its own Keras, what is found here.
+ROUNDED = {("tf-2.", "mixed_precision"): 2 / 2048}
 # Words are tensors in TensorFlow only.
 WORDS = re.compile(r"text_|string_lookup|hashing")
 # Keras makes its layers of these on every backend, but of TensorFlow's functions.
@@ -118,7 +116,8 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
             assert LEFT_OUT[writer, kind] not in str(checkpoint.config)
         return
     found = continued.outcome(path)
-    assert found.outputs <= ROUNDED.get(kind, TOLERANCE)
+    tolerance = ROUNDED.get((writer[:5], kind), TOLERANCE)
+    assert found.outputs <= tolerance
     if found.losses is None:
         expected = (*continued.NOTHING, NOT_COMPILED.get(kind, "not compiled"))
         assert any(each in found.why for each in expected), found.why
@@ -126,4 +125,4 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
     elif (writer, kind) in WRITER:
         assert found.losses > TOLERANCE, "equal after all: its row may go"
     elif kind not in READER or READER[kind][0] <= VERSION:
-        assert found.losses <= ROUNDED.get(kind, TOLERANCE)
+        assert found.losses <= tolerance
