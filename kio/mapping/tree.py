@@ -85,6 +85,7 @@ class Node:
         skip: Leave it and what hangs only on it alone.
         forms: By key of a leaf: the form in which another version of the framework kept it.
         spare: Shapes of variables that older writers kept for it to no use.
+        table: It had a table of words or a summary among its weights in tf.keras, which is no variable here.
         handle: The live object; opaque here.
         after: What remains to be done once its variables are set, or None.
     """
@@ -107,6 +108,7 @@ class Node:
         "rivals",
         "skip",
         "spare",
+        "table",
     )
 
     def __init__(self, index: int, cls: str, kind: str, name: str | None, handle: Any = None) -> None:
@@ -126,6 +128,7 @@ class Node:
         self.skip = False
         self.forms: Mapping[str, Form] = _NO_FORMS
         self.spare: Sequence[tuple[int, ...]] = ()
+        self.table = False
         self.after: Callable[[], None] | None = None
 
     def __repr__(self) -> str:

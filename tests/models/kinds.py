@@ -1,6 +1,6 @@
 """Model kinds that every Keras 3 can build: the matter of the equality tests.
 
-``build`` skips those that an older Keras does not have, by a table; any other failure is one.
+``made`` skips those that an older Keras does not have, by a table; any other failure is one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import pytest
 from keras import layers
 
 KINDS: dict[str, Callable[[], Any]] = {}
+# From this Keras on every kind is there.
+NEWEST = (3, 15)
 VERSION = tuple(map(int, keras.__version__.split(".")[:2]))
 # What the Keras before these cannot build, and why.
 SINCE: dict[str, tuple[tuple[int, int], str]] = {
@@ -29,7 +31,7 @@ def missing(name: str) -> str:
     return f"{what} since {since[0]}.{since[1]}" if since > VERSION else ""
 
 
-def build(name: str) -> Any:
+def made(name: str) -> Any:
     """The model of a kind; skips what this Keras does not have."""
     if missing(name):
         pytest.skip(missing(name))

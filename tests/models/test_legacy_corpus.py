@@ -14,7 +14,6 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
-from kio.models.configs import ConfigError  # noqa: E402
 from tests.conftest import Legacy  # noqa: E402
 from tests.models import continued  # noqa: E402
 
@@ -24,11 +23,9 @@ CORPUS = Path(__file__).parents[1] / "corpus" / "legacy"
 BACKEND = os.environ.get("KERAS_BACKEND", "")
 
 TOLERANCE = 1e-5
-# Of outputs and of losses, where float32 is not what is computed in.
-ROUNDED = {
-    # Ten bits of mantissa: one rounding is 1 / 2048.  Backends round sums of products at other places.
-    "mixed_precision": 4 / 2048,
-}
+# Where float16 is computed in, of outputs and of losses.  TensorFlow up to 2.15 rounds sums of products otherwise:
+# from 2.16 on it computes from the same file, loaded by its own Keras, what is found here.
+ROUNDED = {("tf-2.", "mixed_precision"): 2 / 2048}
 # Words are tensors in TensorFlow only.
 WORDS = re.compile(r"text_|string_lookup|hashing")
 # Keras makes its layers of these on every backend, but of TensorFlow's functions.
@@ -51,15 +48,15 @@ if BACKEND != "jax":
     WRITER["keras-3.15.1", "opt_schedule_free"] = "ScheduleFreeAdamW trains otherwise on jax than elsewhere"
 # What the writer left out of the configuration, so that its own Keras computes something else from the file.
 LEFT_OUT = {("tf-2.12.1", "normalization_inverted"): "invert"}
-# TF 2.12 does not say what the layers behind were built for, and Keras 3 learns the number of words too late.
-SIZELESS = ("tf-2.12.1", "text_counted", ".keras")
+# What TF 2.12 named otherwise where there are several, and does not say the sizes of.
+SEVERAL = re.compile(r"(text_counted|text_padded|\w+_several)\Z")
 # Keras 3 writes a model of the user's own into legacy HDF5 without what it was built for, and cannot load it.
 OWN = {"subclassed"}
 # Unless all is asked for: the kinds that a backend can have an opinion of, the layouts of every writer.
 FEW = re.compile(
     r"(dense|convolutions|recurrent|bidirectional|conv_lstm|attention|nested|normalizations|time_distributed|operators|"
-    r"preprocessed|activations|mixed_\w+|text_adapted|integer_lookup|discretization_adapted|cudnn_\w+|opt_legacy_nadam|"
-    r"opt_legacy_rmsprop|opt_nadam|opt_adafactor|opt_loss_scale|opt_ema|opt_muon)\Z"
+    r"preprocessed|activations|mixed_\w+|text_adapted|text_padded|integer_lookup|discretization_adapted|\w+_several|"
+    r"cudnn_\w+|opt_legacy_nadam|opt_legacy_rmsprop|opt_nadam|opt_adafactor|opt_loss_scale|opt_ema|opt_muon)\Z"
 )
 LAYOUTS = re.compile(
     r"(convolutions|shared_model|nested|custom|subclassed|opt_sgd|opt_loss_scale|opt_adafactor|opt_ema)\Z"
@@ -74,6 +71,8 @@ def chosen(writer: str, kind: str, suffix: str) -> bool:
         if BACKEND == "jax":
             return suffix == ".h5" or not kind.startswith("opt_") or bool(FEW.match(kind))
         return suffix in (".h5", ".keras") and bool(FEW.match(kind))
+    if writer == "tf-2.12.1" and SEVERAL.match(kind):
+        return BACKEND == "tensorflow" or not WORDS.match(kind)
     if BACKEND != "jax":
         return False
     if writer.startswith("keras-3"):
@@ -114,16 +113,13 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
         with pytest.raises(kio.MatchError, match="expected a built model"):
             continued.outcome(path)
         return
-    if (writer, kind, suffix) == SIZELESS:
-        with pytest.raises(ConfigError, match="fully-defined"):
-            continued.outcome(path)
-        return
     if (writer, kind) in LEFT_OUT:
         with kio.open(path if suffix in (".h5", ".keras") else path.with_name(kind + ".h5")) as checkpoint:
             assert LEFT_OUT[writer, kind] not in str(checkpoint.config)
         return
     found = continued.outcome(path)
-    assert found.outputs <= ROUNDED.get(kind, TOLERANCE)
+    tolerance = ROUNDED.get((writer[:5], kind), TOLERANCE)
+    assert found.outputs <= tolerance
     if found.losses is None:
         expected = (*continued.NOTHING, NOT_COMPILED.get(kind, "not compiled"))
         assert any(each in found.why for each in expected), found.why
@@ -131,4 +127,4 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
     elif (writer, kind) in WRITER:
         assert found.losses > TOLERANCE, "equal after all: its row may go"
     elif kind not in READER or READER[kind][0] <= VERSION:
-        assert found.losses <= ROUNDED.get(kind, TOLERANCE)
+        assert found.losses <= tolerance

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
 
 @pytest.fixture(params=kinds.KINDS)
 def model(request: Any) -> Any:
-    return kinds.build(request.param)
+    return kinds.made(request.param)
 
 
 @pytest.fixture

@@ -50,6 +50,13 @@ CASES: list[tuple[str, Era, dict[str, Any], dict[str, Any]]] = [
     ("BatchNormalization", OLD, {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}, {}),
     ("BatchNormalization", OLD, {"fused": True, "virtual_batch_size": None, "adjustment": None}, {}),
     ("SpatialDropout2D", OLD, {"rate": 0.1, "noise_shape": None, "trainable": True}, {"rate": 0.1}),
+    ("StringLookup", OLD, {"output_mode": "multi_hot", "vocabulary": None, "vocabulary_size": 6},
+     {"output_mode": "multi_hot", "vocabulary": None, "vocabulary_size": 6}),
+    ("StringLookup", OLD, {"output_mode": "int", "vocabulary_size": 6}, {"output_mode": "int"}),
+    ("StringLookup", OLD, {"output_mode": "count", "vocabulary": ["a"], "vocabulary_size": 2},
+     {"output_mode": "count", "vocabulary": ["a"]}),
+    # Nothing counted yet.
+    ("TextVectorization", OLD, {"output_mode": "count", "vocabulary_size": 1}, {"output_mode": "count"}),
     ("MultiHeadAttention", OLD, {"query_shape": [1], "key_shape": [1], "value_shape": [1]}, {}),
     ("Softmax", OLD, {"axis": -1, "robust_masking": False}, {"axis": -1}),
     ("Embedding", OLD, {"input_dim": 3, "output_dim": 2, "input_length": 4, "sparse": False},
