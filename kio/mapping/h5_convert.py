@@ -6,7 +6,7 @@
 | Keras 1, th ordering   | Conv2D, Conv3D, ConvLSTM2D | out, in, rows, cols → rows, cols, in, out          |
 | Keras 1                | Deconvolution2D            | in and out exchanged                               |
 | Keras 1                | LSTM, ConvLSTM2D, GRU      | one array a gate → one array; i c f o → i f c o    |
-| Keras 0.x              | BatchNormalization         | (deviation + epsilon)² - epsilon: was no variance  |
+| Keras to 1.0.5         | BatchNormalization         | (deviation + epsilon)² - epsilon: was no variance  |
 | any Keras on Theano    | convolutions               | kernels turned by 180°: Theano convolves           |
 | CuDNNLSTM, CuDNNGRU    | LSTM, GRU                  | gates' kernels re-laid, LSTM's two biases added up |
 
@@ -43,11 +43,21 @@ class Era:
         version: ``keras_version`` as stored, None where there is none: Keras 1 and before.
         backend: ``backend`` as stored, or None.
         counted: Keras 0.x: weights are known by number only, each layer's together.
+        whole: Whether the model is in the file, too.
     """
 
     version: str | None = None
     backend: str | None = None
     counted: bool = False
+    whole: bool = False
+
+    @property
+    def deviations(self) -> bool:
+        """Whether normalizations kept a deviation: until 1.0.5, and 1.0.6 on Theano.
+
+        Whole models have had a version since 1.0.7; weights alone of Keras 1 never had one.
+        """
+        return self.counted or (self.whole and self.version is None)
 
     @property
     def keras1(self) -> bool:
@@ -90,7 +100,7 @@ def recipes(part: Part, leaves: Sequence[Leaf], shapes: Sequence[tuple[int, ...]
     Returns:
         Recipes for ``leaves``, together consuming the first tensors; None if nothing fits.
     """
-    for rows in _candidates(part, len(leaves), shapes, era):
+    for rows in _candidates(part, leaves, shapes, era):
         if all(_fits(recipe, leaf, shapes) for recipe, leaf in zip(rows, leaves, strict=True)):
             return rows
     return None
@@ -124,9 +134,9 @@ def _fits(recipe: Recipe, leaf: Leaf, shapes: Sequence[tuple[int, ...]]) -> bool
     return made.shape == leaf.shape
 
 
-def _candidates(part: Part, n: int, shapes: Sequence[tuple[int, ...]], era: Era) -> list[list[Recipe]]:
+def _candidates(part: Part, leaves: Sequence[Leaf], shapes: Sequence[tuple[int, ...]], era: Era) -> list[list[Recipe]]:
     """Possible ways, the likeliest first."""
-    cls, found = part.node.cls, []
+    cls, n, found = part.node.cls, len(leaves), []
     plain = [Recipe((i,)) for i in range(n)] if n <= len(shapes) else None
     if cls in _CONVOLUTIONS and plain:
         moves = _kernel_moves(cls, part.channels_first) if era.keras1 else []
@@ -135,7 +145,9 @@ def _candidates(part: Part, n: int, shapes: Sequence[tuple[int, ...]], era: Era)
             found.append([_turned(rows[0]), *plain[1:]] if era.theano else rows)
         return found
     if era.counted and plain and n == len(_KERAS_0.get(cls, ())):
-        return [_of_keras_0(part)]
+        return [[Recipe((i,)) for i in _KERAS_0[cls]]]
+    if cls == "batch_normalization" and plain and era.deviations:
+        return [[_variance(part, i) if leaf.name == VARIANCE else plain[i] for i, leaf in enumerate(leaves)]]
     if cls == "conv_lstm_cell" and plain and era.theano:
         found.append([_turned(row) for row in plain[:2]] + plain[2:])
     elif plain:
@@ -196,19 +208,17 @@ def _turned(recipe: Recipe) -> Recipe:
     return Recipe(recipe.which, make, " and ".join(filter(None, [recipe.what, "Theano's convolution"])))
 
 
-# ----------------------------------------------------------------------------- Keras 0.x
+# ------------------------------------------------------------------------ Keras 0.x and 1.0
 
 # Where Keras 0.x stored each variable of layers that it had otherwise.
-_KERAS_0 = {"batch_normalization": (0, 1, 2, 3), "highway": (0, 2, 1, 3)}
+_KERAS_0 = {"highway": (0, 2, 1, 3)}
+
+VARIANCE = "moving_variance"
 
 
-def _of_keras_0(part: Part) -> list[Recipe]:
-    rows = [Recipe((i,)) for i in _KERAS_0[part.node.cls]]
-    if part.node.cls == "batch_normalization":
-        epsilon = part.epsilon
-        # It divided by deviation + epsilon; today by the root of variance + epsilon.
-        rows[3] = Recipe((3,), lambda arrays: _squared(arrays[0], epsilon), "deviation of Keras 0.x")
-    return rows
+def _variance(part: Part, i: int) -> Recipe:
+    # They divided by deviation + epsilon; today by the root of variance + epsilon.
+    return Recipe((i,), lambda arrays: _squared(arrays[0], part.epsilon), "deviation of Keras before 1.0.6")
 
 
 def _squared(deviation: Array, epsilon: float) -> Array:

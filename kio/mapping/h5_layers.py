@@ -17,7 +17,7 @@ from typing import Any
 
 from kio.errors import MatchError, shown
 from kio.mapping.evidence import is_automatic
-from kio.mapping.h5_convert import turns
+from kio.mapping.h5_convert import VARIANCE, turns
 from kio.mapping.h5_names import groups
 from kio.mapping.h5_optimizer import Origin, match_optimizer
 from kio.mapping.h5_order import Laid, lay, numbered
@@ -336,9 +336,12 @@ class _Match:
     def marks(self, rows: Sequence[Row]) -> None:
         """Say what the file leaves open."""
         era, made = self.stored.era, self.made
-        if not era.keras1 or (era.backend is not None and not self.stored.told):
+        if not era.keras1:
             return
         parts = [part for _, parts, layer in rows if layer for part in parts if not part.node.skip]
+        self.deviations(parts)
+        if era.backend is not None and not self.stored.told:
+            return
         if not any(turns(part, [leaf for leaf in part.leaves if self.chosen(leaf)]) for part in parts):
             return
         if self.stored.told == "theano":
@@ -358,6 +361,24 @@ class _Match:
             made.ambiguous = (
                 "backend of the file: expected one that it tells, found none, and Theano's kernels of convolutions "
                 "are TensorFlow's turned; original_backend='theano' or 'tensorflow' says which it was"
+            )
+
+    def deviations(self, parts: Sequence[Part]) -> None:
+        """Say where a variance may be a deviation, or the other way round: Keras 1 changed it without a mark."""
+        era = self.stored.era
+        kept = [leaf for part in parts if part.node.cls == "batch_normalization" for leaf in part.leaves]
+        if era.version or self.stored.counted or not any(self.chosen(leaf) for leaf in kept if leaf.name == VARIANCE):
+            return
+        if not era.whole:
+            self.made.doubts.append(
+                "The file does not say which Keras 1 wrote it, and its BatchNormalization is read as one of 1.0.7 or "
+                "later, which kept variances; up to 1.0.5, and 1.0.6 on Theano, it was a deviation d, and the variance "
+                "is (d + epsilon)² - epsilon."
+            )
+        elif era.backend != "theano":
+            self.made.doubts.append(
+                "The file has no keras_version, as those of Keras 1.0.0 to 1.0.6 have none, and the running_std of its "
+                "BatchNormalization is read as a deviation; 1.0.6 on TensorFlow kept a variance under that name."
             )
 
     def last_wins(self) -> None:

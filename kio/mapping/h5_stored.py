@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kio.errors import CorruptError, shown
@@ -84,9 +84,8 @@ class StoredLayers:
         self.layers = [layer for layer in found if layer.tensors]
         if self.era.keras1 and self.era.backend is None:
             told = _backend(name for layer in self.layers for name in layer.names)
-            self.era, self.told = Era(self.era.version, told), told or ""
-        if self.counted:
-            self.era = Era(self.era.version, self.era.backend, counted=True)
+            self.era, self.told = replace(self.era, backend=told), told or ""
+        self.era = replace(self.era, counted=bool(self.counted), whole=prefix == "model_weights")
         top = self._attributes(below + TOP)
         self.own = self._layer(below + TOP, TOP) if _has(top, "weight_names") else None
         has_optimizer = _has(self._attributes("optimizer_weights"), "weight_names")

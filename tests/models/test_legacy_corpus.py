@@ -14,6 +14,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
+from kio.models.configs import ConfigError  # noqa: E402
 from tests.conftest import Legacy  # noqa: E402
 from tests.models import continued  # noqa: E402
 

@@ -169,6 +169,9 @@ class Layers:
             if isinstance(layer["config"], dict) and "_kio_call" in layer["config"]:
                 raise refuse("causal", "False in a sequential model", True)
             made.append(layer)
+        if len(made) == 1 and (first := _first_input(made[0])) is not None:
+            # Today a model around a model alone is built when it is called, not before.
+            made.insert(0, {**first, "config": {**first["config"], "name": f"{first['config'].get('name')}_outer"}})
         inner = {**inner, "layers": made}
         inner.setdefault("name", "sequential")
         if made and made[0]["class_name"] == "InputLayer":
@@ -399,6 +402,13 @@ def _input_shape(node: Any) -> list[Any] | None:
         # Keras 1: the dimension of the last axis.
         return None if node.get("class_name") == "Embedding" else [None, inner["input_length"], inner["input_dim"]]
     return None
+
+
+def _first_input(model: Config) -> Config | None:
+    """The input layer of a sequential model, as it is today."""
+    layers = model["config"].get("layers") if model.get("class_name") == "Sequential" else None
+    first = layers[0] if layers else None
+    return first if isinstance(first, dict) and first.get("class_name") == "InputLayer" else None
 
 
 def _input(layer: Config, shape: list[Any], stored: Config) -> Config:
