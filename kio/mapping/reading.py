@@ -7,7 +7,7 @@ its keys there, all shapes equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kio.mapping.old_optimizers import in_old_order, plain_sgd
@@ -69,7 +69,7 @@ class Reading:
         self.renamed = options.renamed if options else None
         self.moved: set[int] = set()
         self.kept: dict[int, list[Leaf]] = {}
-        self.old_keys: dict[int, dict[Leaf, str]] = {}
+        self.old_keys: dict[int, Mapping[Leaf, str]] = {}
         self.unclaimed: dict[int, list[str]] = {}  # stored for an optimizer that has no use for them
         self.excluded: set[str] = set()
         self.left_out: set[str] = set()
@@ -189,7 +189,7 @@ class Reading:
                     leaves, expects = self.kept[i], len(group)
                 if len(group) != expects and expects is not None:
                     return self.fail(i, path, True)
-                if leaves and not self.fit(i, leaves, group):
+                if leaves and not self.fit(i, leaves, group) and not self.refit(node, leaves, group):
                     return self.fail(i, path, True)
                 self.used += len(group)
             elif leaves:
@@ -266,6 +266,17 @@ class Reading:
             tensors.append(tensor)
         self.fits[i] = tensors
         return True
+
+    def refit(self, node: Node, leaves: list[Leaf], group: dict[str, str]) -> bool:
+        """Whether the node fits by the other keys that its leaves had at another time."""
+        i = node.index
+        if not node.others or i in self.old_keys:
+            return False
+        self.old_keys[i] = node.others
+        if self.fit(i, leaves, group):
+            return True
+        del self.old_keys[i]
+        return False
 
     def fail(self, i: int, path: str, present: bool) -> bool:
         if self.tried[i] is None or (present and self.tried[i] not in self.stored.groups):

@@ -63,6 +63,7 @@ class Leaf:
 
 
 _NO_FORMS: Mapping[str, Form] = {}
+_NO_KEYS: Mapping[Leaf, str] = {}
 
 
 class Node:
@@ -85,6 +86,7 @@ class Node:
         skip: Leave it and what hangs only on it alone.
         forms: By key of a leaf: the form in which another version of the framework kept it.
         spare: Shapes of variables that older writers kept for it to no use.
+        others: Keys of its leaves under another order, which counts where only that one fits.
         handle: The live object; opaque here.
         after: What remains to be done once its variables are set, or None.
     """
@@ -104,6 +106,7 @@ class Node:
         "leaves",
         "loads",
         "name",
+        "others",
         "rivals",
         "skip",
         "spare",
@@ -126,6 +129,7 @@ class Node:
         self.skip = False
         self.forms: Mapping[str, Form] = _NO_FORMS
         self.spare: Sequence[tuple[int, ...]] = ()
+        self.others: Mapping[Leaf, str] = _NO_KEYS
         self.after: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
