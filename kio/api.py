@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kio import dtypes
 from kio.checkpoint import Checkpoint
 from kio.errors import FormatError
-from kio.formats import open_checkpoint
+from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
 from kio.raw import transfer
 from kio.raw.tensor import Tensor
@@ -48,10 +48,6 @@ def open(source: Source, *, mmap: bool = False, limits: Limits | None = None) ->
     return open_checkpoint(source, limits or DEFAULT, mmap=mmap)
 
 
-def _opened(source: Source, limits: Limits | None) -> Checkpoint:
-    return source if isinstance(source, Checkpoint) else open(source, limits=limits)
-
-
 def load_weights(
     model: Any,
     filepath: Source,
@@ -69,8 +65,7 @@ def load_weights(
 ) -> LoadReport:
     """Fill a built Keras model from a file, as ``model.load_weights`` does.
 
-    Every misfit is found before the first variable changes; a failed load leaves the model
-    as it was.
+    Every misfit is found before the first variable changes; a failed load leaves the model as it was.
 
     Args:
         model: A built ``keras.Model``.
@@ -78,14 +73,12 @@ def load_weights(
         skip_mismatch: Leave out objects whose variables do not fit, and report them.
         by_name: Match layers by name instead of by path (legacy ``.h5``).
         objects_to_skip: Layers (or other saveables) to leave alone.
-        include, exclude: Glob patterns over variable paths (``"encoder/*"``): load only
-            these, or all but these.
+        include, exclude: Globs over variable paths (``"encoder/*"``): load only these, or all but these.
         rename: Maps a key of the model to the key in the file.
-        original_backend: What a legacy file was written on (``"theano"``, ``"tensorflow"``,
-            ``"cntk"``), whatever it says itself: Theano's kernels of convolutions are turned.
-            Without it the file's own word counts, or the names that Keras 1 gave.
-        verify: Check the checksums of all tensors that are read, or of the archive members
-            that they are in; False checks those that are part of a chunk's codecs only.
+        original_backend: What a legacy file was written on (``"theano"``, ``"tensorflow"``, ``"cntk"``), whatever
+            it says itself: Theano's kernels of convolutions are turned.  None: its own word or its names count.
+        verify: Check the checksums of all that is read, or of the archive members that it is in;
+            False checks those that are part of a chunk's codecs only.
         threads: Threads that read; None for a good number.
         limits: As for ``kio.open``.
 
@@ -94,16 +87,14 @@ def load_weights(
 
     Raises:
         MatchError: if file and model do not agree; says what is nearest.
-        FormatError: if the file is damaged.
-        OSError: as the system reports it.
+        FormatError: if the file is damaged.  OSError: as the system reports it.
 
     Memory: 64 MiB beyond the model's own; more where a variable is computed from a stored form of an older Keras
     (two to three times the largest of these).
     """
     from kio.models import load
 
-    checkpoint = _opened(filepath, limits)
-    try:
+    with opened(filepath, limits) as checkpoint:
         return load.load_weights(
             model,
             checkpoint,
@@ -117,9 +108,6 @@ def load_weights(
             verify=verify,
             threads=threads,
         )
-    finally:
-        if checkpoint is not filepath:
-            checkpoint.close()
 
 
 def load_model(
@@ -153,8 +141,7 @@ def load_model(
     """
     from kio.models import load
 
-    checkpoint = _opened(filepath, limits)
-    try:
+    with opened(filepath, limits) as checkpoint:
         return load.load_model(
             checkpoint,
             custom_objects=custom_objects,
@@ -164,9 +151,6 @@ def load_model(
             verify=verify,
             threads=threads,
         )
-    finally:
-        if checkpoint is not filepath:
-            checkpoint.close()
 
 
 def plan(
@@ -191,8 +175,7 @@ def plan(
     """
     from kio.models import load
 
-    checkpoint = _opened(filepath, limits)
-    try:
+    with opened(filepath, limits) as checkpoint:
         return load.plan(
             model,
             checkpoint,
@@ -204,9 +187,6 @@ def plan(
             rename=rename,
             original_backend=original_backend,
         )
-    finally:
-        if checkpoint is not filepath:
-            checkpoint.close()
 
 
 def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -244,12 +224,8 @@ def stream(
         budget: Bytes of arrays held inside the stream at any time.
         threads, verify, limits: As for ``load_weights``.
     """
-    checkpoint = _opened(source, limits)
-    try:
+    with opened(source, limits) as checkpoint:
         yield from checkpoint.stream(names, budget=budget, threads=threads, verify=verify)
-    finally:
-        if checkpoint is not source:
-            checkpoint.close()
 
 
 def verify(source: Source, *, threads: int | None = None, limits: Limits | None = None) -> VerifyReport:
@@ -268,24 +244,17 @@ def verify(source: Source, *, threads: int | None = None, limits: Limits | None 
     """
     report = VerifyReport(str(getattr(source, "name", source if isinstance(source, str) else "input")))
     try:
-        checkpoint = _opened(source, limits)
+        with opened(source, limits) as checkpoint:
+            report.source, report.format = checkpoint.name, checkpoint.format
+            report.tensors = len(checkpoint)
+            report.nbytes = checkpoint.nbytes
+            report.checksums = _checksums(checkpoint.values())
+            try:
+                checkpoint.verify(threads=threads)
+            except FormatError as e:
+                report.problems = _each_problem(checkpoint, threads) or [str(e)]
     except FormatError as e:
         report.problems.append(str(e))
-        return report
-    try:
-        report.source, report.format = checkpoint.name, checkpoint.format
-        report.tensors = len(checkpoint)
-        report.nbytes = checkpoint.nbytes
-        report.checksums = _checksums(checkpoint.values())
-        try:
-            checkpoint.verify(threads=threads)
-        except FormatError as e:
-            report.problems = _each_problem(checkpoint, threads) or [str(e)]
-    except FormatError as e:
-        report.problems.append(str(e))
-    finally:
-        if checkpoint is not source:
-            checkpoint.close()
     return report
 
 
@@ -338,8 +307,7 @@ def diff(a: Source, b: Source, *, limits: Limits | None = None) -> DiffReport:
 
     Memory: two tensors at a time.
     """
-    first, second = _opened(a, limits), _opened(b, limits)
-    try:
+    with opened(a, limits) as first, opened(b, limits) as second:
         report = DiffReport(
             only_a=[name for name in first if name not in second],
             only_b=[name for name in second if name not in first],
@@ -353,10 +321,6 @@ def diff(a: Source, b: Source, *, limits: Limits | None = None) -> DiffReport:
             else:
                 report.different.append(found)
         return report
-    finally:
-        for checkpoint, given in ((first, a), (second, b)):
-            if checkpoint is not given:
-                checkpoint.close()
 
 
 def _compare(name: str, a: Tensor, b: Tensor) -> TensorDiff | None:

@@ -86,9 +86,13 @@ def _model_summary(config: str | None) -> dict[str, Any]:
 
 def _legacy(ckpt: Checkpoint) -> dict[str, Any]:
     """Writer of the file, and what loading its model takes today."""
-    from kio.models.outlook import outlook, writer
+    from kio.models.outlook import backend, outlook, writer
 
     facts: dict[str, Any] = {"written by": writer(ckpt)}
+    try:
+        facts["backend"] = backend(ckpt)
+    except KioError as error:
+        facts["backend"] = f"not known: {error}"
     if ckpt.config is None or str(ckpt.metadata.get("keras_version", "")).startswith("3."):
         return facts
     try:
@@ -233,6 +237,7 @@ def convert(args: argparse.Namespace) -> int:
             max_shard_size=args.max_shard_size,
             overwrite=not args.keep,
             compat=args.compat,
+            original_backend=args.original_backend,
         )
     notes = [str(each.message) for each in said if issubclass(each.category, UserWarning)]
     value = {
@@ -250,13 +255,16 @@ def convert(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> int:
     """Show which variable of a model gets which tensor of a file."""
     _choose_backend()
+    from kio.models.configs import model_from_config
+    from kio.models.upgrade import Era
+
     # The model's own weights do not matter here: only its configuration is built.
     with api.open(args.model) as ckpt:
         if ckpt.config is None:
             print(f"kio: {args.model} holds no model configuration", file=sys.stderr)
             return 2
-        model = api.model_from_json(ckpt.config)
-    found = api.plan(model, args.file)
+        model = model_from_config(ckpt.config, era=Era.of(ckpt.metadata))
+    found = api.plan(model, args.file, original_backend=args.original_backend)
     _print(args.json, found.as_dict(), str(found))
     return 0 if found.fits else 1
 
@@ -295,7 +303,14 @@ def parser() -> argparse.ArgumentParser:
     converts.add_argument("--folder", action="store_true", help="write a model as a folder")
     converts.add_argument("--compat", metavar="VERSION", help="Keras that shall read a model of an older one: 3.4, …")
     converts.add_argument("--keep", action="store_true", help="refuse to overwrite DST")
-    command(plan, "file").add_argument("--model", required=True, help="a file with the model's configuration")
+    plans = command(plan, "file")
+    plans.add_argument("--model", required=True, help="a file with the model's configuration")
+    for each in (converts, plans):
+        each.add_argument(
+            "--original-backend",
+            choices=["theano", "tensorflow", "cntk"],
+            help="what a legacy file was written on, whatever it says itself",
+        )
     command(demo, reads=False)
     return top
 

@@ -15,7 +15,7 @@ from kio.conversion import GROUPED, Rename, check_dtype, contents_of
 from kio.errors import UnsupportedError
 from kio.formats.format import Format
 from kio.formats.target import Compression, Options, Progress, Target
-from kio.limits import DEFAULT, Limits
+from kio.limits import Limits
 from kio.raw.arena import Arena
 from kio.reports import SaveResult
 
@@ -209,6 +209,7 @@ def convert(
     custom_objects: Mapping[str, Any] | None = None,
     safe_mode: bool = True,
     compat: str | None = None,
+    original_backend: str | None = None,
 ) -> SaveResult:
     """Write what one file holds into another format.
 
@@ -231,7 +232,7 @@ def convert(
         zipped: False writes a model as a folder.
         verify: Check every checksum of ``src`` before anything is written.
         limits: As for ``kio.open``.
-        custom_objects, safe_mode: As for ``load_model``, where the model has to be built.
+        custom_objects, safe_mode, original_backend: As for ``load_model``, where the model has to be built.
         compat: As for ``save_model``: the model is built, and saved for that version.
         compression, overwrite, max_shard_size, durable, progress, engine: As for ``save_weights``.
 
@@ -255,8 +256,7 @@ def convert(
         zipped=zipped,
     )
     check_dtype(chosen, dtype)
-    checkpoint = src if isinstance(src, Checkpoint) else formats.open_checkpoint(src, limits or DEFAULT)
-    try:
+    with formats.opened(src, limits) as checkpoint:
         if _takes_the_model(checkpoint, chosen, compat):
             if rename is not None:
                 raise UnsupportedError("rename: expected None, as names are the model's, found one")
@@ -271,13 +271,15 @@ def convert(
                 custom_objects=custom_objects,
                 safe_mode=safe_mode,
                 compat=compat,
+                original_backend=original_backend,
             )
         else:
+            if original_backend is not None:
+                raise UnsupportedError(
+                    f"original_backend: expected None, as bytes are copied as they are, found {original_backend!r}"
+                )
             contents = contents_of(checkpoint, chosen, dtype, rename, verify)
         return _create(dst, contents, chosen, options, overwrite, durable, began)
-    finally:
-        if checkpoint is not src:
-            checkpoint.close()
 
 
 def _takes_the_model(checkpoint: Checkpoint, format: Format, compat: str | None) -> bool:

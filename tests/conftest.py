@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import signal
@@ -54,6 +55,16 @@ def pytest_collection_finish() -> None:
     # Keras collects garbage whenever a session is cleared; libraries and tests are none.
     gc.collect()
     gc.freeze()
+
+
+_done = itertools.count(1)
+
+
+def pytest_runtest_teardown() -> None:
+    # JAX keeps what it compiled for models that are long gone: gigabytes after some thousand tests.
+    jax = sys.modules.get("jax")
+    if jax is not None and next(_done) % 20 == 0:
+        jax.clear_caches()
 
 
 def pytest_report_header() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
@@ -74,6 +75,16 @@ def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) 
     except BaseException:
         probe.close()
         raise
+
+
+@contextlib.contextmanager
+def opened(source: Any, limits: Limits | None = None) -> Iterator[Checkpoint]:
+    """A checkpoint for the time of a call: the caller's own stays open, any other input is opened and closed."""
+    if isinstance(source, Checkpoint):
+        yield source
+        return
+    with open_checkpoint(source, limits or DEFAULT) as checkpoint:
+        yield checkpoint
 
 
 def format_named(name: str) -> Format:

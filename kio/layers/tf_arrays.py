@@ -240,15 +240,27 @@ def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any
     skip = 1 if kind == "reflect" else 0
     for axis, (before, after) in enumerate(paddings):
         n = tensor.shape[axis]
-        if n is not None and max(before, after) > n - skip:
-            raise ValueError(f"tf.pad: expected at most {n - skip} on a side of axis {axis}, found {before}, {after}")
+        most = max(before, after) if n is None else n - skip
+        if not 0 <= min(before, after) <= max(before, after) <= most:
+            raise ValueError(f"tf.pad: expected at most {most} on a side of axis {axis}, found {before}, {after}")
         parts, front = [tensor], (slice(None),) * axis
         if before:
-            parts.insert(0, ops.flip(tensor[(*front, slice(skip, skip + before))], axis))
+            parts.insert(0, _whole(ops.flip(tensor[(*front, slice(skip, skip + before))], axis), axis, before))
         if after:
-            parts.append(ops.flip(tensor[(*front, slice(-skip - after, -skip or None))], axis))
+            parts.append(_whole(ops.flip(tensor[(*front, slice(-skip - after, -skip or None))], axis), axis, after))
         tensor = ops.concatenate(parts, axis=axis) if len(parts) > 1 else tensor
     return tensor
+
+
+def _whole(part: Any, axis: int, n: int) -> Any:
+    """A slice that must have ``n`` items along the axis: one that hangs over an end would be cut off in silence.
+
+    In TensorFlow's graphs sizes may not be known before they run; it refuses the new shape then.
+    """
+    if part.shape[axis] is not None:
+        return part
+    shape = ops.shape(part)
+    return ops.reshape(part, (*shape[:axis], n, *shape[axis + 1 :]))
 
 
 @named("sort")

@@ -330,12 +330,17 @@ SIZES = frozenset(
 COMPUTED = frozenset({"reshape", "broadcast_to", "tile", "fill", "zeros", "ones", "__operators__.getitem"})
 
 
+# What is raised for numbers of a tensor that has none yet: in TensorFlow's graphs and on torch's meta device
+# the one, by JAX's tracers and for Keras's symbolic tensors the other.
+_NO_NUMBERS = (NotImplementedError, TypeError)
+
+
 def sizes(shape: Any) -> list[Any]:
     """A shape whose numbers may have been computed: plain numbers where they can be had."""
     if is_tensor(shape):
         try:
             shape = list(_concrete(shape))
-        except Exception:  # a tensor of a graph: TensorFlow takes its parts as they are
+        except _NO_NUMBERS:  # TensorFlow takes its parts as they are
             shape = [shape[i] for i in range(int(shape.shape[0]))]
     return [_number(each) for each in shape]
 
@@ -349,5 +354,5 @@ def _number(value: Any) -> Any:
         return int(value)
     try:
         return int(_concrete(value))
-    except Exception:  # a tensor of a graph: TensorFlow takes it as it is
+    except _NO_NUMBERS:  # TensorFlow takes it as it is
         return value

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kio.mapping import cudnn
 from kio.mapping.tree import Leaf, Part
 
 Array = npt.NDArray[Any]
@@ -144,10 +145,9 @@ def _candidates(part: Part, n: int, shapes: Sequence[tuple[int, ...]], era: Era)
         k = 3 * len(gates)
         if len(shapes) >= k:
             found += _gathered(cls, gates, part.channels_first, era)
-        if cls == "lstm_cell" and len(shapes) >= 3:
-            found.append(_CUDNN_LSTM)
-        if cls == "gru_cell" and len(shapes) >= 3:
-            found.append(_CUDNN_GRU)
+        if cls in cudnn.CELLS and len(shapes) >= 3:
+            layout = cudnn.CELLS[cls]
+            found.append([Recipe((i,), make, layout.what) for i, make in enumerate(layout.makes)])
     return found
 
 
@@ -236,44 +236,3 @@ def _gathered(cls: str, gates: tuple[int, ...], channels_first: bool, era: Era) 
     if cls == "conv_lstm_cell" and era.theano:
         rows = [_turned(row) for row in rows[:2]] + rows[2:]
     return [rows]
-
-
-def _by_gate(n: int, change: Callable[[Array], Array]) -> Make:
-    def make(arrays: Sequence[Array]) -> Array:
-        # Gate by gate: a whole kernel is in memory twice, not three times.
-        made = np.empty_like(arrays[0], order="C")
-        for gate, place in zip(np.split(arrays[0], n, axis=1), np.split(made, n, axis=1), strict=True):
-            place[...] = change(gate)
-        return made
-
-    return make
-
-
-def _input_kernel(gate: Array) -> Array:
-    # CuDNN wants it transposed, and its Keras layer kept those numbers in the untransposed shape.
-    return gate.T.reshape(gate.shape, order="F")
-
-
-def _transposed(gate: Array) -> Array:
-    return gate.T
-
-
-def _summed(arrays: Sequence[Array]) -> Array:
-    first, second = np.split(arrays[0], 2)
-    return np.asarray(first + second)
-
-
-def _two_rows(arrays: Sequence[Array]) -> Array:
-    return arrays[0].reshape(2, -1)
-
-
-_CUDNN_LSTM = [
-    Recipe((0,), _by_gate(4, _input_kernel), "CuDNNLSTM"),
-    Recipe((1,), _by_gate(4, _transposed), "CuDNNLSTM"),
-    Recipe((2,), _summed, "CuDNNLSTM"),
-]
-_CUDNN_GRU = [
-    Recipe((0,), _by_gate(3, _input_kernel), "CuDNNGRU"),
-    Recipe((1,), _by_gate(3, _transposed), "CuDNNGRU"),
-    Recipe((2,), _two_rows, "CuDNNGRU"),
-]

@@ -311,12 +311,19 @@ class _Match:
 
     def summaries(self) -> None:
         """What Discretization layers have seen: to those of the same names, else in order."""
-        mine = [node for node, _ in self.stack.layers if node.cls == "discretization" and node.custom]
+        mine = [node for node, _ in self.stack.layers if node.cls == "discretization" and node.custom and node.table]
         stored = self.stored.summaries
-        if {node.name for node in mine} == set(stored):
-            pairs = [(node, stored[str(node.name)]) for node in mine]
+        named = self.by_name or self.renamed is not None or {node.name for node in mine} == set(stored)
+        if named:
+            known = {self.renamed(str(node.name)) if self.renamed else str(node.name): node for node in mine}
+            pairs = [(known[name], tensor) for name, tensor in stored.items() if name in known]
+        elif len(mine) == len(stored):
+            pairs = list(zip(mine, stored.values(), strict=True))
         else:
-            pairs = list(zip(mine, stored.values(), strict=True)) if len(mine) == len(stored) else []
+            pairs = []
+            why = f"the model has {len(mine)} layers with bins that come from data, the file {len(stored)}"
+            # Keras 3 has the bins in the configuration, and stores none.
+            self.made.mismatched += [Mismatch("Discretization", t.name, why, None) for t in stored.values()]
         for node, tensor in pairs:
             if node.skip or (self.choose is not None and not self.choose(str(node.name), tensor.name)):
                 continue

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kio.mapping.by_name import match_names
+from kio.mapping.cudnn import CELLS
 from kio.mapping.evidence import Contradiction, contradictions, touched
 from kio.mapping.plan import Converted, Custom, Mismatch, Plan, Skipped, refusal
 from kio.mapping.reading import Options, Reading, form_of
@@ -112,7 +113,8 @@ def _rivals(best: Reading, rules: list[Rule], options: Options) -> list[Reading]
         if rule is best.rule or (rule.since >= (3,) and best.rule.since >= (3,)):
             continue
         written = paths(tree, rule)
-        needed = [n for n in tree.nodes if n.leaves and n.kind != "Optimizer" and not n.skip]
+        # A cell of a layer of CuDNN's is elsewhere: the reading will tell.
+        needed = [n for n in tree.nodes if n.leaves and n.kind != "Optimizer" and not n.skip and n.cls not in CELLS]
         if all(written[n.index] in stored.groups for n in needed) and any(
             written[n.index] != best.paths[n.index] for n in needed
         ):
@@ -186,12 +188,15 @@ class _Assembly:
 
     def divide(self, pairs: list[tuple[Tensor, Leaf]]) -> None:
         """Into what is stored as it is, and what was kept in another form."""
-        if not any(node.forms for node in self.reading.order):
+        remade = self.reading.remade
+        if not remade and not any(node.forms for node in self.reading.order):
             self.plan.pairs = pairs
             return
         for tensor, leaf in pairs:
             form = form_of(tensor, leaf)
-            if form is None:
+            if leaf in remade:
+                self.plan.converted.append(Converted([tensor], leaf, *remade[leaf]))
+            elif form is None:
                 self.plan.pairs.append((tensor, leaf))
             else:
                 self.plan.converted.append(Converted([tensor], leaf, form.make, form.what))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from kio.mapping import cudnn
 from kio.mapping.old_optimizers import in_old_order, plain_sgd
 from kio.mapping.plan import refusal
 from kio.mapping.rules import Rule, children
@@ -55,6 +56,7 @@ class Reading:
         excluded: Paths of which nothing takes part.
         left_out: Paths of objects that the user said to skip.
         failed: Nodes without a place.
+        remade: Leaves that a layer of CuDNN's had otherwise: how, and the layer's class.
     """
 
     def __init__(self, tree: Tree, rule: Rule, stored: Stored, options: Options | None = None) -> None:
@@ -73,6 +75,7 @@ class Reading:
         self.unclaimed: dict[int, list[str]] = {}  # stored for an optimizer that has no use for them
         self.excluded: set[str] = set()
         self.left_out: set[str] = set()
+        self.remade: dict[Leaf, tuple[cudnn.Make, str]] = {}
         self.walk()
         self.failed = [
             node for node in tree.nodes
@@ -175,7 +178,10 @@ class Reading:
         if node.loads:
             if self.renamed is not None:
                 path = self.rename(node, path)
+            path, layout = self.of_cudnn(node, path)
             group = self.stored.groups.get(path)
+            if group is not None and not node.leaves and self.has_cells_weights(node, path):
+                group = None
             leaves, expects = node.leaves, node.expects
             if self.choose is not None:
                 leaves, expects = self.chosen(node, path)
@@ -189,13 +195,47 @@ class Reading:
                     leaves, expects = self.kept[i], len(group)
                 if len(group) != expects and expects is not None:
                     return self.fail(i, path, True)
-                if leaves and not self.fit(i, leaves, group) and not self.refit(node, leaves, group):
+                fits = self.fit(i, leaves, group) if layout is None else self.remake(i, layout, leaves, group)
+                if leaves and not fits and not self.refit(node, leaves, group):
                     return self.fail(i, path, True)
                 self.used += len(group)
             elif leaves:
                 return self.fail(i, path, False)
         self.paths[i] = path
         self.order.append(node)
+        return True
+
+    def of_cudnn(self, node: Node, path: str) -> tuple[str, cudnn.Layout | None]:
+        """Where a cell's weights are, and the layout if it was a layer of CuDNN's."""
+        layout = cudnn.CELLS.get(node.cls)
+        if layout is not None:
+            for place in cudnn.places(layout, path):
+                if self.is_cudnn(layout, place):
+                    return place, layout
+        return path, None
+
+    def is_cudnn(self, layout: cudnn.Layout, path: str) -> bool:
+        group = self.stored.groups.get(path, {})
+        return group.keys() == {"0", "1", "2"} and layout.fits(
+            [self.stored.tensors[group[key]].shape for key in sorted(group)]
+        )
+
+    def has_cells_weights(self, node: Node, path: str) -> bool:
+        """Whether what is stored for a recurrent layer itself was a layer of CuDNN's: it is its cell's."""
+        cells = [child for _, child in node.entries if isinstance(child, Node) and child.cls in cudnn.CELLS]
+        return any(self.is_cudnn(cudnn.CELLS[cell.cls], path) for cell in cells)
+
+    def remake(self, i: int, layout: cudnn.Layout, leaves: list[Leaf], group: dict[str, str]) -> bool:
+        tensors = [self.stored.tensors[group[leaf.key]] for leaf in leaves]
+        for leaf, tensor in zip(leaves, tensors, strict=True):
+            if (
+                layout.today(tensor.shape) != leaf.shape
+                or tensor.dtype_name != leaf.dtype
+                or tensor.problem is not None
+            ):
+                return False
+        self.fits[i] = tensors
+        self.remade |= {leaf: (layout.makes[int(leaf.key)], layout.what) for leaf in leaves}
         return True
 
     def rename(self, node: Node, path: str) -> str:

@@ -116,13 +116,13 @@ RULES = (
 
 
 def has_weights(child: Child) -> bool:
-    """Whether an object or anything below it has variables."""
+    """Whether an object or anything below it had what tf.keras called weights."""
     todo: list[Child] = [child]
     seen = {id(child)}
     while todo:
         item = todo.pop()
         if isinstance(item, Node):
-            if item.leaves or (item.custom and item.expects):
+            if item.leaves or item.table or (item.custom and item.expects):
                 return True
             below = [c for _, c in item.entries]
         else:

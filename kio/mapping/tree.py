@@ -87,6 +87,7 @@ class Node:
         forms: By key of a leaf: the form in which another version of the framework kept it.
         spare: Shapes of variables that older writers kept for it to no use.
         others: Keys of its leaves under another order, which counts where only that one fits.
+        table: It had a table of words or a summary among its weights in tf.keras, which is no variable here.
         handle: The live object; opaque here.
         after: What remains to be done once its variables are set, or None.
     """
@@ -110,6 +111,7 @@ class Node:
         "rivals",
         "skip",
         "spare",
+        "table",
     )
 
     def __init__(self, index: int, cls: str, kind: str, name: str | None, handle: Any = None) -> None:
@@ -130,6 +132,7 @@ class Node:
         self.forms: Mapping[str, Form] = _NO_FORMS
         self.spare: Sequence[tuple[int, ...]] = ()
         self.others: Mapping[Leaf, str] = _NO_KEYS
+        self.table = False
         self.after: Callable[[], None] | None = None
 
     def __repr__(self) -> str:

@@ -41,8 +41,9 @@ def load(assets: Any, wanted: Sequence[tuple[Node, str]], limits: Limits = DEFAU
         with tempfile.TemporaryDirectory(prefix="kio-assets-") as folder:
             _extract(assets, names, prefix, folder, limits)
             try:
-                # Keras gives None where it has no folder for the object.
-                node.handle.load_assets(folder if names else None)
+                if not _set_words(node.handle, folder):
+                    # Keras gives None where it has no folder for the object.
+                    node.handle.load_assets(folder if names else None)
             except KioError:
                 raise
             except Exception as error:
@@ -50,6 +51,39 @@ def load(assets: Any, wanted: Sequence[tuple[Node, str]], limits: Limits = DEFAU
                     f"{node.name or node.cls}: expected its load_assets to accept "
                     f"{', '.join(map(shown, names[:4])) or 'no files'}, found {type(error).__name__}: {error}"
                 ) from error
+
+
+def _set_words(layer: Any, folder: str) -> bool:
+    """Give one of Keras's own lookups its vocabulary; False if this is none.
+
+    What ``load_assets`` does, but for two things: it also splits tokens at what only looks like the end of
+    a line, and refuses TF-IDF weights that were padded up to ``max_tokens``.
+    """
+    load = getattr(type(layer), "load_assets", None)
+    inner = getattr(layer, "_lookup_layer", layer)
+    path = os.path.join(folder, "vocabulary.txt")
+    if not str(getattr(load, "__module__", "")).startswith("keras.src.layers.preprocessing."):
+        return False
+    if not hasattr(inner, "set_vocabulary") or not os.path.exists(path):
+        return False
+    if inner.input_vocabulary is not None:
+        return True  # the configuration has it
+    with open(path, newline="") as file:  # in the encoding in which Keras would open it
+        words: list[Any] = _lines(file.read())
+    if inner.vocabulary_dtype != "string":
+        words = [int(word) for word in words]
+    if inner.output_mode == "tf_idf":
+        inner.set_vocabulary(words, idf_weights=inner.idf_weights_const.numpy()[: len(words)])
+    else:
+        inner.set_vocabulary(words)
+    return True
+
+
+def _lines(text: str) -> list[str]:
+    """Tokens as they were joined, on Windows, too, where each end of a line became two characters."""
+    if text.count("\n") == text.count("\r\n"):
+        text = text.replace("\r\n", "\n")
+    return text.rstrip("\n").split("\n")
 
 
 def _extract(assets: Mapping[str, Any], names: list[str], prefix: str, folder: str, limits: Limits) -> None:

@@ -37,7 +37,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class ConfigError(FormatError, TypeError):
-    """Keras cannot build a model from this configuration; the cause is attached."""
+    """No model can be made of this configuration; the cause is attached."""
 
 
 def model_from_config(
@@ -84,17 +84,26 @@ def model_from_config(
         warnings.warn(f"The model is not compiled: {done.uncompiled}", stacklevel=5)
     if safe:
         check(tree, resolver, limits)
+    model = _built(tree, resolver, dict(custom_objects) if custom_objects else None, safe)
+    if done.order:
+        # Files of Keras 0.x have no names: what comes first in them is known from here alone.
+        model._kio_order = done.order
+    return model
+
+
+def _built(tree: dict[str, Any], resolver: Resolver, custom_objects: dict[str, Any] | None, safe: bool) -> Any:
+    """What Keras makes of a configuration in its own grammar.
+
+    Raises:
+        UnsafeError: as the resolver says.
+        ConfigError: whatever Keras found wrong.
+    """
     try:
         with resolving(resolver) if safe else contextlib.nullcontext(), _sharing(), rebuilt.mended():
             _reserve_names(tree)
-            model = serialization_lib.deserialize_keras_object(
-                tree, dict(custom_objects) if custom_objects else None, safe_mode=safe
-            )
+            model = serialization_lib.deserialize_keras_object(tree, custom_objects, safe_mode=safe)
             _build_activations(model)
             rebuilt.freeze(model)
-            if done.order:
-                # Files of Keras 0.x have no names: what comes first in them is known from here alone.
-                model._kio_order = done.order
             return model
     except KioError:
         raise
@@ -121,7 +130,7 @@ def upgraded(
 
     Raises:
         UpgradeError: for what has no equal there.
-        CorruptError: for what no Keras wrote.
+        CorruptError, ConfigError: for what no Keras wrote.
         LimitError: if it is too deep.
     """
     try:
@@ -131,6 +140,13 @@ def upgraded(
             f"model config: expected at most {limits.config_depth} levels, found far more",
             hint="raise kio.Limits(config_depth=…)",
         ) from None
+    except KioError:
+        raise
+    except _BROKEN as error:
+        # The tables take a configuration as Keras wrote it: what stands in the place of something else is found here.
+        raise ConfigError(
+            f"model config: expected what some Keras wrote, found {type(error).__name__}: {_first_words(error)}"
+        ) from error
 
 
 def model_from_json(

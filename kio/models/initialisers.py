@@ -58,9 +58,9 @@ class Deferral:
     """
 
     def __init__(self, limit_bytes: int | None = None) -> None:
-        # Weak: a wrapper that copies its layer leaves the variables of the original behind.
+        # Weak: a wrapper that copies its layer leaves the original and its variables behind.
         self._variables: list[weakref.ref[Any]] = []
-        self._layers: dict[int, Any] = {}
+        self._layers: dict[int, weakref.ref[Any]] = {}
         self._nbytes = 0
         self._limit_bytes = limit_bytes
         self._scope = StatelessScope()
@@ -80,9 +80,17 @@ class Deferral:
         for variable in self.pending:
             _initialise(variable)
         self._variables.clear()
-        for layer in self._layers.values():
-            layer._post_build()
+        for reference in self._layers.values():
+            layer = reference()
+            if layer is not None:
+                layer._post_build()
         self._layers.clear()
+
+    def _wait(self, layer: Any) -> None:
+        """Let a layer's ``_post_build`` wait, once however often it is built."""
+        known = self._layers.get(id(layer))
+        if known is None or known() is not layer:  # a layer that is gone leaves its id to others
+            self._layers[id(layer)] = weakref.ref(layer)
 
     def _create(self, variable: Any, initializer: Any, args: Any, kwargs: Any) -> None:
         """Stand in for ``Variable.__init__``: Keras's own, as in a stateless scope."""
@@ -229,7 +237,7 @@ def _post_build(self: Any) -> None:
     # Stock registers the parameters with torch.nn.Module here, which reads every value.
     deferral = getattr(_active, "deferral", None)
     if deferral is not None and global_state.get_global_attribute("stateless_scope") is None:
-        deferral._layers.setdefault(id(self), self)
+        deferral._wait(self)
     else:
         _TORCH_HOOK.stock(self)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.errors import KioError
+from kio.mapping.h5_stored import StoredLayers
 from kio.models.upgrade import Era
 
 
@@ -20,6 +21,28 @@ def writer(checkpoint: Checkpoint) -> str | None:
     if era.version is None:
         return None
     return era.name + (f" on {era.backend}" if era.backend else "")
+
+
+def backend(checkpoint: Checkpoint) -> str | None:
+    """What tells the backend of a legacy file that does not say it; None where it does, or nothing hangs on it.
+
+    Needs no Keras.
+
+    Args:
+        checkpoint: An opened checkpoint.
+
+    Raises:
+        CorruptError: if the file lists weights that it does not hold.
+    """
+    if checkpoint.layout != "h5_layers" or checkpoint.metadata.get("backend"):
+        return None
+    stored = StoredLayers(checkpoint)
+    # Kernels of convolutions have four axes or five, what other layers of Keras 1 had at most three.
+    if not stored.era.keras1 or not any(len(t.shape) > 3 for layer in stored.layers for t in layer.tensors):
+        return None
+    if stored.told:
+        return f"{stored.told}, as the names of the weights tell"
+    return "not told; on Theano kernels of convolutions were turned: original_backend says what it was"
 
 
 def outlook(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def discretization(obj: Any, node: Node) -> None:
     custom(obj, node)
     if obj.num_bins is not None:
         node.after = partial(_bins, obj)
+        node.table = True
 
 
 def _bins(obj: Any) -> None:
@@ -157,6 +158,7 @@ def quantizable(main: str, obj: Any, node: Node) -> None:
 def lookup(obj: Any, node: Node) -> None:
     """``IndexLookup``, ``TextVectorization``: only TF-IDF weights are variables."""
     inner = getattr(obj, "_lookup_layer", obj)
+    node.table = not inner._has_input_vocabulary or inner.output_mode == "tf_idf"
     if "load_own_variables" in obj.__dict__ or inner.output_mode == "tf_idf":
         custom(obj, node)
 

@@ -97,16 +97,22 @@ def contents(
         else:
             _fill(made, stored, version)
     if whole:
-        objects = [node.handle for node in tree.nodes]
-        if layout == "h5_layers":
-            made.config = serialise_h5.config(model, version, objects)
-            made.metadata = serialise_h5.metadata(model, version, compiled=include_optimizer)
-        else:
-            made.config = serialise.config(model, version, objects)
-            made.metadata = serialise.metadata(version)
+        _describe(made, model, [node.handle for node in tree.nodes], layout, version, include_optimizer)
         _add_assets(made, stored)
     eras.check_layers(stored, version)
     return made
+
+
+def _describe(
+    made: Contents, model: Any, objects: list[Any], layout: str, version: tuple[int, ...], include_optimizer: bool
+) -> None:
+    """What the model is, and what it was compiled with, as the layout has them."""
+    if layout == "h5_layers":
+        made.config = serialise_h5.config(model, version, objects)
+        made.metadata = serialise_h5.metadata(model, version, compiled=include_optimizer)
+    else:
+        made.config = serialise.config(model, version, objects)
+        made.metadata = serialise.metadata(version)
 
 
 def _check_built(model: Any, whole: bool) -> None:

@@ -31,9 +31,7 @@ from functools import partial
 from typing import Any
 
 from kio.models import downgrade, eras
-
-# What compile() makes of these depends on the shape of the output; readers leave them alone.
-_BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
+from kio.models.upgrade.training import by_shape
 
 # Where wrappers and recurrent layers have others: keys of their configuration, and attributes.
 _WITHIN = ("layer", "cell", "cells", "forward_layer", "backward_layer")
@@ -186,7 +184,7 @@ def _loss(value: Any) -> Any:
     """A loss by the name that Keras's reader finds it by."""
     from keras.src import losses
 
-    found = losses.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and value not in _BY_SHAPE else None
+    found = losses.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and not by_shape(value, "losses") else None
     return found.__name__ if inspect.isfunction(found) else _object(value)
 
 
@@ -194,7 +192,8 @@ def _metric(value: Any) -> Any:
     """A metric as an object that is called as the user called it."""
     from keras.src import metrics
 
-    found = metrics.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and value not in _BY_SHAPE else None
+    # What compile() makes of some names depends on the shape of the output: readers leave them alone.
+    found = metrics.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and not by_shape(value, "metrics") else None
     if not inspect.isclass(found):
         return _object(value)
     made = _object(found())

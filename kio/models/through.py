@@ -33,6 +33,7 @@ def contents(
     custom_objects: Mapping[str, Any] | None = None,
     safe_mode: bool = True,
     compat: str | None = None,
+    original_backend: str | None = None,
 ) -> Contents:
     """What a save of the model in a checkpoint writes today.
 
@@ -40,7 +41,7 @@ def contents(
         checkpoint: Open, with a configuration.
         layout, whole, compat: As for ``save.contents``.
         dtype: Floats become this; None leaves them.
-        verify, custom_objects, safe_mode: As for ``load.load_model``.
+        verify, custom_objects, safe_mode, original_backend: As for ``load.load_model``.
 
     Raises:
         MissingDependencyError: without Keras.
@@ -52,7 +53,13 @@ def contents(
         raise MissingDependencyError("keras", "keras", f"conversion of a model of {Era.of(checkpoint.metadata).name}")
     from kio.models import load, save
 
-    model = load.load_model(checkpoint, custom_objects=custom_objects, safe_mode=safe_mode, verify=verify)
+    model = load.load_model(
+        checkpoint,
+        custom_objects=custom_objects,
+        safe_mode=safe_mode,
+        original_backend=original_backend,
+        verify=verify,
+    )
     made = save.contents(model, layout=layout, whole=whole, compat=compat)
     if dtype is not None:
         made.tensors = {name: cast(value, dtype) for name, value in made.tensors.items()}

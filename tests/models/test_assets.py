@@ -91,3 +91,58 @@ def test_checksums_are_verified() -> None:
     assert layer.files == {"f": data}
     with pytest.raises(ChecksumError, match="CRC-32"):
         assets.load({"a/f": bad}, [(node(Layer()), "a")])
+
+
+class Words:
+    """Takes a vocabulary as Keras's lookups do, with which it shares ``load_assets``."""
+
+    vocabulary_dtype, output_mode, input_vocabulary = "string", "int", None
+
+    def __init__(self) -> None:
+        self.words: list[Any] = []
+
+    def load_assets(self, folder: str | None) -> None:
+        raise AssertionError("set_vocabulary is asked instead")
+
+    load_assets.__module__ = "keras.src.layers.preprocessing.index_lookup"
+
+    def set_vocabulary(self, words: list[Any]) -> None:
+        self.words = words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\n[UNK]\nred\ngreen", ["", "[UNK]", "red", "green"]),
+        ("[UNK]\nnew\u2028line\nv\x0b\n\x85", ["[UNK]", "new\u2028line", "v\x0b", "\x85"]),
+        ("[UNK]\r\nred\r\ngreen", ["[UNK]", "red", "green"]),  # on Windows
+        ("[UNK]\na\rb\nred", ["[UNK]", "a\rb", "red"]),
+        ("[UNK]\nred\n\n", ["[UNK]", "red"]),
+        ("[UNK]", ["[UNK]"]),
+    ],
+)
+def test_words_are_what_was_joined(text: str, words: list[str]) -> None:
+    layer: Any = Words()
+    assets.load(stored({"a/vocabulary.txt": text.encode()}), [(node(layer), "a")])
+    assert layer.words == words
+
+
+def test_whole_numbers_are_words_too() -> None:
+    layer: Any = Words()
+    layer.vocabulary_dtype = "int64"
+    assets.load(stored({"a/vocabulary.txt": b"-1\n3\n4"}), [(node(layer), "a")])
+    assert layer.words == [-1, 3, 4]
+
+
+def test_words_that_do_not_fit_are_refused() -> None:
+    layer: Any = Words()
+    layer.vocabulary_dtype = "int64"
+    with pytest.raises(MatchError, match="found ValueError"):
+        assets.load(stored({"a/vocabulary.txt": b"-1\nthree"}), [(node(layer), "a")])
+
+
+def test_a_vocabulary_of_the_configuration_stays() -> None:
+    layer: Any = Words()
+    layer.input_vocabulary = ["a"]
+    assets.load(stored({"a/vocabulary.txt": b"b"}), [(node(layer), "a")])
+    assert layer.words == []

@@ -19,6 +19,7 @@ from keras.src.legacy.saving import legacy_h5_format  # noqa: E402
 
 import kio  # noqa: E402
 from kio.errors import CorruptError, MatchError  # noqa: E402
+from tests.conftest import Legacy  # noqa: E402
 from tests.models.kinds import KINDS  # noqa: E402
 
 pytestmark = pytest.mark.keras
@@ -365,3 +366,27 @@ def test_a_layer_may_call_anything_epsilon() -> None:
     kio.load_weights(target, file.getvalue())
     for mine, theirs in zip(values(target), values(source), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_bins_go_to_the_layers_that_learned_them(legacy: Legacy) -> None:
+    path = legacy / "tf-2.15.1/discretization_several.only.h5"
+    x = keras.Input((4,))
+    bins = [
+        layers.Discretization(num_bins=4),
+        layers.Discretization([-0.5, 0.0, 0.3]),
+        layers.Discretization(num_bins=3),
+    ]
+
+    def model(some: list[Any]) -> Any:
+        embedded = [layers.Embedding(6, 3)(layer(x)) for layer in some]
+        return keras.Model(x, layers.Dense(2)(layers.Flatten()(layers.Concatenate()(embedded))))
+
+    for layer in bins[::2]:
+        layer.adapt(np.zeros((2, 4), "float32"))
+    kio.load_weights(model(bins), path)
+    assert [len(layer.bin_boundaries) for layer in bins] == [3, 3, 2]
+    assert bins[0].bin_boundaries != bins[1].bin_boundaries == [-0.5, 0.0, 0.3]
+    # One of them has its bins already: two summaries for one layer would be a guess.
+    given = [bins[0], bins[1], layers.Discretization([-0.1, 0.1])]
+    with pytest.raises(MatchError, match="the model has 1 layers with bins that come from data, the file 2"):
+        kio.load_weights(model(given), path)

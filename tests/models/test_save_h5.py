@@ -179,10 +179,11 @@ def test_kio_and_stock_load_it(made: tuple[str, Any], tmp_path: Path) -> None:
             assert_same_weights(model, found)
         if name == "subclassed_called":
             x = np.ones((2, 8), "f4")
-            assert np.allclose(model(x), found(x))
+            mine, theirs = (keras.ops.convert_to_numpy(each(x)) for each in (model, found))
+            assert np.allclose(mine, theirs)
         elif name not in RANDOM:
             for a, b in zip(outputs(model), outputs(found), strict=True):
-                assert np.allclose(a, b, equal_nan=True, rtol=1e-3, atol=1e-6)
+                assert np.allclose(a, b, equal_nan=True, rtol=1e-5, atol=1e-6)
 
 
 def test_weights_alone(small: Any, tmp_path: Path) -> None:

@@ -72,3 +72,44 @@ def test_shapes_that_are_computed_inside_a_compiled_step() -> None:
     model = keras.Model(x, tf_function.TFFunction("reshape")(x, shape=longer))
     data = np.arange(8, dtype="float32").reshape(2, 4)
     assert model.predict(data, batch_size=2, verbose=0).tolist() == data[..., None].tolist()
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("mode", ["SYMMETRIC", "REFLECT"])
+@pytest.mark.parametrize("before", [0, 1, 3, 4, 5])
+@pytest.mark.parametrize("after", [0, 2, 4, 5])
+def test_padding_in_a_graph_that_does_not_know_its_sizes(before: int, after: int, mode: str) -> None:
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("only TensorFlow has shapes that are not known")
+    import tensorflow as tf
+
+    x, paddings = np.arange(24, dtype="float32").reshape(2, 4, 3), [[0, 0], [before, after], [0, 2]]
+    for known in ((None, None, None), (None, None, 3), (2, 4, 3)):
+
+        def padded(tensor: object) -> object:
+            return tf_arrays.pad(tensor, paddings, mode)
+
+        if max(before, after) > (4 if mode == "SYMMETRIC" else 3):
+            with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+                tf.function(padded, input_signature=[tf.TensorSpec(known)])(x)
+        else:
+            made = tf.function(padded, input_signature=[tf.TensorSpec(known)])(x)
+            np.testing.assert_array_equal(made, tf.pad(x, paddings, mode))
+
+
+@pytest.mark.parametrize("paddings", [[[0, 0], [5, 0]], [[0, 0], [0, 4]], [[-1, 0], [0, 0]]])
+def test_padding_that_hangs_over_is_refused(paddings: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match=r"tf\.pad: expected at most"):
+        tf_arrays.pad(keras.ops.ones((2, 4)), paddings, "REFLECT")
+
+
+def test_sizes_that_have_no_numbers_yet() -> None:
+    """What each backend raises for them is known by kind: anything else is an error that must be seen."""
+    for value in (keras.ops.convert_to_tensor([2, 3]), np.asarray([2, 3]), [2, np.int64(3)], (2, 3)):
+        assert tf_function.sizes(value) == [2, 3]
+    model = keras.Model(
+        x := keras.Input((4,)),
+        tf_function.TFFunction("reshape")(x, shape=[tf_function.TFFunction("shape")(x)[0], 2, 2]),
+    )
+    data = np.arange(12, dtype="float32").reshape(3, 4)
+    assert keras.ops.convert_to_numpy(model(data)).tolist() == data.reshape(3, 2, 2).tolist()

@@ -17,7 +17,8 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
-from kio.errors import MatchError  # noqa: E402
+from kio import cli  # noqa: E402
+from kio.errors import MatchError, UnsupportedError  # noqa: E402
 from tests.conftest import CORPUS  # noqa: E402
 
 pytestmark = pytest.mark.keras
@@ -189,20 +190,70 @@ def test_a_plan_says_what_told_the_backend() -> None:
     assert "original_backend" not in str(kio.plan(model, named(["kernel", "bias"]), original_backend="theano"))
 
 
-@pytest.mark.parametrize("backend", [None, "tensorflow", "theano"])
-def test_a_whole_model_that_does_not_tell(backend: str | None, tmp_path: Path) -> None:
+def whole_model(path: Path, names: list[str]) -> Path:
+    """A file of Keras 1.2 whose weights are called like this."""
     layer = {"name": "conv", "nb_filter": 2, "nb_row": 2, "nb_col": 3, "dim_ordering": "tf", "border_mode": "valid"}
     layer |= {"batch_input_shape": [None, 4, 4, 1], "activation": "linear", "subsample": [1, 1], "bias": True}
     config = {"class_name": "Sequential", "config": [{"class_name": "Convolution2D", "config": layer}]}
-    (tmp_path / "weights.h5").write_bytes(named(["param_0", "param_1"]))
-    with h5py.File(tmp_path / "weights.h5") as weights, h5py.File(tmp_path / "whole.h5", "w") as whole:
+    with h5py.File(io.BytesIO(named(names))) as weights, h5py.File(path, "w") as whole:
         whole.attrs["model_config"] = json.dumps(config).encode()
         whole.attrs["keras_version"] = "1.2.2"
         weights.copy(weights["/"], whole, "model_weights")
+    return path
+
+
+@pytest.mark.parametrize("backend", [None, "tensorflow", "theano"])
+def test_a_whole_model_that_does_not_tell(backend: str | None, tmp_path: Path) -> None:
+    file = whole_model(tmp_path / "whole.h5", ["param_0", "param_1"])
     with pytest.warns(UserWarning, match=DOUBT) if backend is None else nullcontext():
-        model = kio.load_model(tmp_path / "whole.h5", original_backend=backend)
+        model = kio.load_model(file, original_backend=backend)
     kernel = keras.ops.convert_to_numpy(model.weights[0])
     assert kernel[0, 0, 0, 0] == (10 if backend == "theano" else 0)
+
+
+@pytest.mark.parametrize("backend", [None, "tensorflow", "theano"])
+def test_convert_from_the_command_line(backend: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, target = whole_model(tmp_path / "whole.h5", ["param_0", "param_1"]), tmp_path / "new.keras"
+    options = ["--original-backend", backend] if backend else []
+    assert cli.main(["convert", str(file), str(target), *options]) == 0
+    assert (DOUBT in capsys.readouterr().out) == (backend is None)
+    with kio.open(target) as made:
+        first = np.asarray(next(each for each in made.values() if len(each.shape) == 4)).flat[0]
+    assert first == (10 if backend == "theano" else 0)
+    # Where bytes are copied, nothing is turned.
+    with pytest.raises(UnsupportedError, match="original_backend: expected None"):
+        kio.convert(file, tmp_path / "new.npz", original_backend="theano")
+    assert not (tmp_path / "new.npz").exists()
+
+
+def test_info_says_what_tells_the_backend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for names, expected in (
+        (["param_0", "param_1"], "not told; "),
+        (["conv_W", "conv_b"], "theano, as the names"),
+        (["conv_W:0", "conv_b:0"], "tensorflow, as the names"),
+    ):
+        file = whole_model(tmp_path / "whole.h5", names)
+        assert cli.main(["info", "--json", str(file)]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["written by"] == "Keras 1.2.2" and facts["backend"].startswith(expected)
+        (tmp_path / "weights.h5").write_bytes(named(names, "2.1.0"))
+        assert cli.main(["info", str(tmp_path / "weights.h5")]) == 0
+        assert "\nbackend" not in capsys.readouterr().out
+
+
+def test_info_of_weights_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "weights.h5").write_bytes(named(["conv_W", "conv_b"]))
+    with h5py.File(tmp_path / "weights.h5", "r+") as file:
+        del file["conv/conv_b"]
+    assert cli.main(["info", str(tmp_path / "weights.h5")]) == 0
+    assert "not known: weight_names" in capsys.readouterr().out
+
+
+def test_plan_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = whole_model(tmp_path / "whole.h5", ["param_0", "param_1"])
+    for options in ([], ["--original-backend", "theano"]):
+        assert cli.main(["plan", str(file), "--model", str(file), *options]) == 0
+        assert (DOUBT in capsys.readouterr().out) == (not options)
 
 
 def test_backends_that_are_none() -> None:

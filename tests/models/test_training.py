@@ -363,3 +363,14 @@ def test_operations_in_the_legacy_files_of_keras_3(tmp_path: Path) -> None:
     feed = np.random.RandomState(1).normal(size=(2, 4, 3)).astype("float32")
     made = [np.asarray(keras.ops.convert_to_numpy(m(feed))) for m in (model, kio.load_model(tmp_path / "m.h5"))]
     np.testing.assert_array_equal(made[0], made[1])
+
+
+@pytest.mark.parametrize("name", ["crossentropy", "ce", "CE"])
+def test_what_compile_chooses_by_the_output_stays_a_name(name: str, tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", name, metrics=["acc", "Accuracy"])
+    labels = np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2, 0, 1]]
+    expected = model.evaluate(X, labels, verbose=0)
+    kio.save_model(model, tmp_path / "x.h5")
+    for path in (tmp_path / "x.h5", saved(model, tmp_path / "y.h5")):
+        np.testing.assert_allclose(kio.load_model(path).evaluate(X, labels, verbose=0), expected, rtol=1e-5)

@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras")
 from kio.errors import CorruptError, KioError, UnsafeError  # noqa: E402
 from kio.models import eras  # noqa: E402
 from kio.models.configs import model_from_config  # noqa: E402
-from kio.models.upgrade import Era, UpgradeError, keras1, keras2, keras3, tf_ops, upgrade  # noqa: E402
+from kio.models.upgrade import Era, UpgradeError, keras1, keras2, keras3, tf_nodes, tf_rows, upgrade  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -50,6 +50,13 @@ CASES: list[tuple[str, Era, dict[str, Any], dict[str, Any]]] = [
     ("BatchNormalization", OLD, {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}, {}),
     ("BatchNormalization", OLD, {"fused": True, "virtual_batch_size": None, "adjustment": None}, {}),
     ("SpatialDropout2D", OLD, {"rate": 0.1, "noise_shape": None, "trainable": True}, {"rate": 0.1}),
+    ("StringLookup", OLD, {"output_mode": "multi_hot", "vocabulary": None, "vocabulary_size": 6},
+     {"output_mode": "multi_hot", "vocabulary": None, "vocabulary_size": 6}),
+    ("StringLookup", OLD, {"output_mode": "int", "vocabulary_size": 6}, {"output_mode": "int"}),
+    ("StringLookup", OLD, {"output_mode": "count", "vocabulary": ["a"], "vocabulary_size": 2},
+     {"output_mode": "count", "vocabulary": ["a"]}),
+    # Nothing counted yet.
+    ("TextVectorization", OLD, {"output_mode": "count", "vocabulary_size": 1}, {"output_mode": "count"}),
     ("MultiHeadAttention", OLD, {"query_shape": [1], "key_shape": [1], "value_shape": [1]}, {}),
     ("Softmax", OLD, {"axis": -1, "robust_masking": False}, {"axis": -1}),
     ("Embedding", OLD, {"input_dim": 3, "output_dim": 2, "input_length": 4, "sparse": False},
@@ -369,11 +376,11 @@ def test_every_operation_named_exists() -> None:
     arguments = {"shape": [1], "axis": 0, "indices": 1, "depth": 2, "perm": [0], "multiples": [1], "paddings": [[0, 0]],
                  "num_or_size_splits": 2, "size": [2, 2], "clip_value_min": 0, "clip_value_max": 1,
                  "repeats": 2, "shift": 1, "dtype": "float32", "slice_spec": 0, "inputs": [1], "y": 1}  # fmt: skip
-    for function, make in tf_ops.FUNCTIONS.items():
-        module, cls, *_ = make(tf_ops._Arguments(function, "ab,bc->ac", dict(arguments)))
+    for function, make in tf_rows.FUNCTIONS.items():
+        module, cls, *_ = make(tf_rows.Arguments(function, "ab,bc->ac", dict(arguments)))
         assert hasattr(importlib.import_module(module), cls), function
-    for function, _ in tf_ops.NODES.values():
-        assert function in tf_ops.FUNCTIONS
+    for function, _ in tf_nodes.NODES.values():
+        assert function in tf_rows.FUNCTIONS
 
 
 def test_nodes_of_graphs() -> None:

@@ -141,6 +141,22 @@ def _lookup(config: Config, context: Context) -> bool:
     return done
 
 
+def _vocabulary_size(config: Config, context: Context) -> bool:
+    """How many words there are: kept where they come from the assets, when the layers behind are built already.
+
+    Keras 3 takes the argument, too.  Where no words were counted it would forbid to count some.
+    """
+    if "vocabulary_size" not in config:
+        return False
+    fixed = config.get("output_mode", "int") == "int" or config.get("pad_to_max_tokens")
+    known, unknown = config["vocabulary_size"], config.get("num_oov_indices", 1)
+    counted = type(known) is int and type(unknown) is int and known > unknown
+    if counted and not fixed and config.get("vocabulary") is None:
+        return False
+    del config["vocabulary_size"]
+    return True
+
+
 def _output_mode(config: Config, context: Context) -> bool:
     mode = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(str(config.get("output_mode")))
     if mode is not None:
@@ -188,7 +204,7 @@ RULES = rules(SOURCE, (
     ("binary output", "CategoryEncoding TextVectorization IntegerLookup StringLookup",
      _output_mode),
     ("values of a lookup", "IntegerLookup StringLookup", _lookup),
-    ("vocabulary_size", "TextVectorization IntegerLookup StringLookup", dropped("vocabulary_size")),
+    ("vocabulary_size", "TextVectorization IntegerLookup StringLookup", _vocabulary_size),
     ("has_input_vocabulary", "TextVectorization IntegerLookup StringLookup", dropped("has_input_vocabulary")),
     ("ragged input", "InputLayer", dropped("ragged", False, None, instead="ragged tensors exist in TensorFlow only")),
     ("type_spec", "InputLayer", dropped("type_spec", None)),

@@ -43,8 +43,8 @@ _FULL = {
     "logcosh": "log_cosh",
     "cosine_proximity": "cosine_similarity",
 }
-# Strings that compile() itself understands, from the shape of the output.
-_BY_SHAPE = frozenset({"accuracy", "acc"})
+# Strings that compile() itself understands, from the shape of the output, in any case.
+_BY_SHAPE = {"losses": frozenset({"crossentropy", "ce"}), "metrics": frozenset({"accuracy", "acc"})}
 _GONE_METRICS = frozenset({"MeanRelativeError", "MeanTensor", "SumOverBatchSize"})
 
 _REDUCTIONS = {"auto": "sum_over_batch_size"}
@@ -115,17 +115,22 @@ def _spread(metrics: Any, outputs: int) -> Any:
 # ----------------------------------------------------------------------- losses, metrics
 
 
+def by_shape(name: str, room: str) -> bool:
+    """Whether a loss or metric by that name is chosen by ``compile``; ``room`` is ``"losses"`` or ``"metrics"``."""
+    return name.lower() in _BY_SHAPE[room]
+
+
 def loss(value: Any, context: Context) -> Any:
     """A loss by name or as an object."""
     if isinstance(value, str):
-        return _named(value, "losses", context)
+        return value if by_shape(value, "losses") else _named(value, "losses", context)
     return _object(value, "losses", context)
 
 
 def metric(value: Any, context: Context) -> Any:
     """A metric by name or as an object."""
     if isinstance(value, str):
-        return value if value in _BY_SHAPE else _metric_named(value, context)
+        return value if by_shape(value, "metrics") else _metric_named(value, context)
     if value.get("class_name") in _GONE_METRICS and not context.is_custom(value["class_name"]):
         raise refuse("metric", "one that Keras 3 has", value["class_name"])
     if value.get("class_name") in ("MeanMetricWrapper", "SumOverBatchSizeMetricWrapper"):

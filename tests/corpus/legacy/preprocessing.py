@@ -42,6 +42,28 @@ def text_counted():
     return after(layer)
 
 
+@kind((), strings=WORDS)
+def text_several():
+    given = {"output_mode": "tf_idf", "vocabulary": ["red", "green"], "idf_weights": [0.5, 0.25]}
+    layers = [L.TextVectorization(output_mode="tf_idf"), L.TextVectorization(**given),
+              L.TextVectorization(output_mode="count", max_tokens=4)]
+    for layer in layers[::2]:
+        layer.adapt(np.array(WORDS))
+    x = keras.Input((), dtype="string")
+    return keras.Model(x, L.Dense(2)(L.Concatenate()([L.Rescaling(1.0)(layer(x)) for layer in layers])))
+
+
+@kind((), strings=WORDS)
+def text_padded():
+    layer = L.TextVectorization(output_mode="tf_idf", max_tokens=20, pad_to_max_tokens=True)
+    layer.adapt(np.array(WORDS))
+    counts = L.TextVectorization(output_mode="multi_hot", name="counts")
+    counts.adapt(np.array(WORDS))
+    x = keras.Input((), dtype="string")
+    inner = [keras.Sequential([keras.Input((), dtype="string"), each, L.Dense(3)]) for each in (layer, counts)]
+    return keras.Model(x, L.Dense(2)(L.Concatenate()([each(x) for each in inner])))
+
+
 @kind((2,), strings=WORDS)
 def string_lookup():
     return embedded(L.StringLookup(vocabulary=["red", "green", "blue"], num_oov_indices=2), shape=(2,))
@@ -54,6 +76,19 @@ def string_lookup_adapted():
     return embedded(layer, shape=(2,))
 
 
+# What ends a line for some, and no line of a vocabulary.
+LINES = ["red", "green", "dark\u2028blue", "violet\x0b", "ochre\x85"]
+
+
+@kind((2,), strings=LINES)
+def string_lookup_several():
+    layers = [L.StringLookup(), L.StringLookup(vocabulary=LINES[1:3]), L.StringLookup(num_oov_indices=2)]
+    layers[0].adapt(np.array(LINES))
+    layers[2].adapt(np.array(LINES[2:]))
+    x = keras.Input((2,), dtype="string")
+    return keras.Model(x, L.Dense(2)(L.Flatten()(L.Concatenate()([L.Embedding(8, 3)(layer(x)) for layer in layers]))))
+
+
 @kind((3,), ints=True)
 def integer_lookup():
     return after(L.IntegerLookup(vocabulary=[1, 2, 4], output_mode="multi_hot"), dtype="int64", shape=(3,))
@@ -64,6 +99,15 @@ def integer_lookup_adapted():
     layer = L.IntegerLookup()
     layer.adapt(np.array([3, 3, 1, 4]))
     return embedded(layer, dtype="int64", shape=(3,))
+
+
+@kind((3,), ints=True)
+def integer_lookup_several():
+    x = keras.Input((3,), dtype="int64")
+    layers = [L.IntegerLookup(output_mode=mode) for mode in ("count", "multi_hot")]
+    for number, layer in enumerate(layers):
+        layer.adapt(np.array([3, 3, 1, 4][number:]))
+    return keras.Model(x, L.Dense(2)(L.Concatenate()([L.Rescaling(1.0)(layer(x)) for layer in layers])))
 
 
 @kind((2,), strings=WORDS)
@@ -86,6 +130,15 @@ def discretization_adapted():
     layer = L.Discretization(num_bins=4)
     layer.adapt(np.linspace(-1, 1, 50).astype("float32")[:, None])
     return embedded(layer, dtype="float32", shape=(4,))
+
+
+@kind((4,))
+def discretization_several():
+    layers = [L.Discretization(num_bins=4), L.Discretization([-0.5, 0.0, 0.3]), L.Discretization(num_bins=3)]
+    for layer in layers[::2]:
+        layer.adapt(np.linspace(-1, 1, 50).astype("float32")[:, None])
+    x = keras.Input((4,))
+    return keras.Model(x, L.Dense(2)(L.Flatten()(L.Concatenate()([L.Embedding(6, 3)(layer(x)) for layer in layers]))))
 
 
 @kind((3,), ints=True)
