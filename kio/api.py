@@ -189,22 +189,31 @@ def plan(
         )
 
 
-def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None, *, limits: Limits | None = None) -> Any:
     """Build a model, with fresh weights, from the JSON that ``model.to_json`` wrote.
 
+    Args:
+        text: The JSON.
+        custom_objects: Classes and functions by name.
+        limits: Caps on the text, and on the model: None allows what this machine has memory for.
+
     Raises:
-        UnsafeError: if it needs code from the text; FormatError: if it is no such JSON.
+        UnsafeError: if it needs code from the text.
+        LimitError: if the model is larger than that; nothing has been allocated.
+        FormatError: if it is no such JSON.
     """
-    from kio.models import configs
+    from kio.models import loader
 
-    return configs.model_from_json(text, custom_objects)
+    return loader.build(text, custom_objects, limits=limits)
 
 
-def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+def model_from_config(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None, *, limits: Limits | None = None
+) -> Any:
     """As ``model_from_json``, from the parsed JSON."""
-    from kio.models import configs
+    from kio.models import loader
 
-    return configs.model_from_config(config, custom_objects)
+    return loader.build(config, custom_objects, limits=limits)
 
 
 def stream(

@@ -255,18 +255,23 @@ def convert(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> int:
     """Show which variable of a model gets which tensor of a file."""
     _choose_backend()
-    from kio.models.configs import model_from_config
+    from kio.models import loader
     from kio.models.upgrade import Era
+
+    found: list[Any] = []
+
+    def match(model: Any) -> None:
+        found.append(api.plan(model, args.file, original_backend=args.original_backend))
 
     # The model's own weights do not matter here: only its configuration is built.
     with api.open(args.model) as ckpt:
         if ckpt.config is None:
             print(f"kio: {args.model} holds no model configuration", file=sys.stderr)
             return 2
-        model = model_from_config(ckpt.config, era=Era.of(ckpt.metadata))
-    found = api.plan(model, args.file, original_backend=args.original_backend)
-    _print(args.json, found.as_dict(), str(found))
-    return 0 if found.fits else 1
+        stored = sum(tensor.nbytes for tensor in ckpt.values())
+        loader.load_model(ckpt.config, match, era=Era.of(ckpt.metadata), nbytes_stored=stored)
+    _print(args.json, found[0].as_dict(), str(found[0]))
+    return 0 if found[0].fits else 1
 
 
 def demo(args: argparse.Namespace) -> int:

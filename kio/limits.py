@@ -6,7 +6,10 @@ raises the field that the ``LimitError`` names: ``limits=kio.Limits(rank=40)``.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Limits:
         config_nodes: Values in a JSON document.  Python takes up to 64 bytes for one.
         model_bytes: Variables of a model built from a configuration, optimizer included, as
             far as they are not backed by the file: 16 times its tensors are always allowed.
+            Without a file, as in ``model_from_json``, the memory of the machine is the default.
         name_bytes: Length of one tensor name in UTF-8.
         attribute_bytes: Decoded size of all attributes of one object.
         members: Members of one archive.
@@ -62,7 +66,27 @@ class Limits:
 
 DEFAULT = Limits()
 
+
+def machine_bytes() -> int:
+    """Memory that this process may hope for: the machine's, or its control group's; 1 TiB if nothing says."""
+    found = 1 << 40
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found = min(found, int(Path(path).read_text()))
+    return found
+
+
 # Items of a table that a layer of kio makes out of sizes in its configuration: connections of
 # a kernel, weights of a resized axis.  No file backs them, so a line of JSON may ask for any
 # number.  This many take about a second and 500 MB; a picture of 5,000 pixels a side needs less.
 TABLE_ITEMS = 1 << 25
+
+# Layers and weights that a file of Keras 0.x counts instead of naming them: each is looked for
+# by its number.  No genuine model has a thousandth of it.
+COUNTED_ITEMS = 1_000_000
+
+# How often older Keras 3 may ask for one call of a layer that has all its inputs: once, but for
+# configurations that hold one object in several places.  Where calls form a loop it asks for ever.
+REPEATED_CALLS = 100

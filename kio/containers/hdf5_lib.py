@@ -87,7 +87,7 @@ class File(Mapping[str, Tensor]):
             self._walk()
         except FormatError:
             raise
-        except Exception as error:
+        except Exception as error:  # h5py has one of every kind for damage, MemoryError for sizes that lie, too
             raise CorruptError(f"libhdf5: {error}", source=self.source.name) from error
 
     def __getitem__(self, name: str) -> Tensor:

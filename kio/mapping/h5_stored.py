@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kio.errors import CorruptError, shown
+from kio.limits import COUNTED_ITEMS
 from kio.mapping.h5_convert import Era
 from kio.raw.tensor import Tensor
 
 TOP = "top_level_model_weights"
-# Keras 0.x counts; no genuine model has more.
-_COUNTED = 1_000_000
 # TensorFlow numbers the outputs of what makes a variable, Theano has none; only Keras 1 called kernels W.
 _OF_TENSORFLOW = re.compile(r".+:\d+")
 _OF_THEANO = re.compile(r"[^/:]+_W(?:_[a-z]+)?")
@@ -166,7 +165,7 @@ def _number(value: Any, name: str, checkpoint: Any) -> int:
         number = int(value)
     except (TypeError, ValueError):
         number = -1
-    if not 0 <= number <= _COUNTED:
+    if not 0 <= number <= COUNTED_ITEMS:
         raise CorruptError(
             f"{name}: expected a number of layers or weights, found {shown(str(value))}",
             source=getattr(checkpoint, "name", None),

@@ -149,13 +149,6 @@ def upgraded(
         ) from error
 
 
-def model_from_json(
-    text: str | bytes, custom_objects: Mapping[str, Any] | None = None, *, safe_mode: bool = True
-) -> Any:
-    """Build a model, with fresh weights, from what ``model.to_json`` wrote."""
-    return model_from_config(text, custom_objects, safe_mode=safe_mode)
-
-
 def parse_config(text: str | bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
     """Parse the JSON of a configuration strictly.
 

@@ -48,9 +48,10 @@ _GRAPH = {"layers", "input_layers", "output_layers"}
 # The first version that reads: a policy that is more than a name, a model with one input that
 # is no list of one, an initializer whose seed is an object, a mean that is one number, an
 # operation with a name; a model inside whose output is the model's, counting its calls from 1, a
-# model that is trained with layers that are not.
+# model that is trained with layers that are not; a layer for both directions that is stored with
+# what its forward half was built for, which it builds again.
 _POLICIES, _STRUCTURES, _SEEDS, SCALARS, _NAMES = (3, 4), (3, 4), (3, 6), (3, 10), (3, 11)
-_NESTED, _FROZEN = (3, 3), (3, 6)
+_NESTED, _FROZEN, TWICE = (3, 3), (3, 6), (3, 3)
 
 
 def installed() -> tuple[int, ...]:
@@ -130,8 +131,15 @@ def downgraded(
     if version >= (newest or installed()):
         return tree
     # As a reader will see it: lists for tuples.
-    what = "compat" if newest is None else "model config"
-    return _Downgrade(version, kin, what).of(json.loads(json.dumps(tree)))
+    return _Downgrade(version, kin, newest is not None).of(json.loads(json.dumps(tree)))
+
+
+def built_once(name: str, config: dict[str, Any], version: tuple[int, ...]) -> dict[str, Any]:
+    """The arguments of a layer without what makes that version build a part of it twice."""
+    inner = config.get("layer")
+    if name != "Bidirectional" or version >= TWICE or not isinstance(inner, dict) or "build_config" not in inner:
+        return config
+    return {**config, "layer": {key: value for key, value in inner.items() if key != "build_config"}}
 
 
 def _nobodys(name: str) -> bool:
@@ -139,8 +147,8 @@ def _nobodys(name: str) -> bool:
 
 
 class _Downgrade:
-    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], what: str) -> None:
-        self.version, self.kin, self.what = version, kin, what
+    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], reading: bool) -> None:
+        self.version, self.kin, self.reading = version, kin, reading
 
     def of(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -190,7 +198,7 @@ class _Downgrade:
 
     def in_old_form(self, name: str, module: str, config: dict[str, Any], build: Any) -> dict[str, Any]:
         """The same said as the version says it."""
-        config = dict(config)
+        config = dict(built_once(name, config, self.version) if module == "keras.layers" else config)
         if self.version < _FROZEN and config.keys() >= _GRAPH and config.get("trainable") is True:
             del config["trainable"]  # it would be said to all layers, once they are made
         if self.version < _STRUCTURES and config.keys() >= _GRAPH:
@@ -202,7 +210,8 @@ class _Downgrade:
                     config[key] = [config[key]]
         if self.version < _NAMES and module.startswith("keras.src.ops."):
             config.pop("name", None)
-        if self.version < _SEEDS and module == "keras.initializers" and isinstance(config.get("seed"), dict):
+        seeded = module == "keras.initializers" and isinstance(config.get("seed"), dict)
+        if seeded and self.version < _SEEDS and not self.reading:  # a model that is read draws no values
             raise self.refusal(f"a seed of {name} that is an object", _SEEDS)
         if self.version < SCALARS and module == "keras.layers" and name == "Normalization":
             for key in ("mean", "variance"):
@@ -212,9 +221,9 @@ class _Downgrade:
         return config
 
     def refusal(self, what: str, since: Sequence[int]) -> UnsupportedError:
+        where = "model config" if self.reading else "compat"
         return UnsupportedError(
-            f"{self.what}: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and "
-            "later"
+            f"{where}: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and later"
         )
 
 

@@ -36,7 +36,7 @@ from typing import Any
 from keras.src.backend.common import global_state
 from keras.src.backend.common.stateless_scope import StatelessScope
 
-from kio.errors import LimitError
+from kio.errors import LimitError, shown
 from kio.models import standins, variables
 from kio.models.hook import Hook
 
@@ -53,16 +53,18 @@ class Deferral:
     """The variables whose initialisers wait, and the layers that wait for them.
 
     Args:
-        limit_bytes: Refuse to build a model of more bytes than this: what a
-            configuration asks for is checked against what the file holds.
+        limit_bytes: Refuse to build a model of more bytes than this: what a configuration
+            asks for is checked against what the file holds, or this machine.
+        backing: What holds less than that, for the message.
     """
 
-    def __init__(self, limit_bytes: int | None = None) -> None:
+    def __init__(self, limit_bytes: int | None = None, backing: str = "the file") -> None:
         # Weak: a wrapper that copies its layer leaves the original and its variables behind.
         self._variables: list[weakref.ref[Any]] = []
         self._layers: dict[int, weakref.ref[Any]] = {}
         self._nbytes = 0
         self._limit_bytes = limit_bytes
+        self._backing = backing
         self._scope = StatelessScope()
 
     @property
@@ -92,6 +94,16 @@ class Deferral:
         if known is None or known() is not layer:  # a layer that is gone leaves its id to others
             self._layers[id(layer)] = weakref.ref(layer)
 
+    def _count(self, nbytes: int, what: str) -> None:
+        """Refuse a model as soon as it is too large; no value exists yet."""
+        self._nbytes += nbytes
+        if self._limit_bytes is not None and self._nbytes > self._limit_bytes:
+            raise LimitError(
+                f"model config: expected at most {self._limit_bytes} bytes of variables, "
+                f"found {self._nbytes} by {what}",
+                hint=f"{self._backing} holds far less; pass limits=kio.Limits(model_bytes=…) if this is meant",
+            )
+
     def _create(self, variable: Any, initializer: Any, args: Any, kwargs: Any) -> None:
         """Stand in for ``Variable.__init__``: Keras's own, as in a stateless scope."""
         before = global_state.get_global_attribute("stateless_scope")
@@ -106,20 +118,13 @@ class Deferral:
             waiting.pop()
         if variable._value is not None:
             return
-        if self._limit_bytes is not None:
-            self._nbytes += variables.nbytes_of(variable)
-            if self._nbytes > self._limit_bytes:
-                raise LimitError(
-                    f"model config: expected at most {self._limit_bytes} bytes of variables, "
-                    f"found {self._nbytes} by {variable.path}",
-                    hint="the file holds far less; pass limits=kio.Limits(model_bytes=…) if this is meant",
-                )
+        self._count(variables.nbytes_of(variable), variable.path)
         variable.__class__ = _deferred_class(variable.__class__)
         self._variables.append(weakref.ref(variable))
 
 
 @contextlib.contextmanager
-def deferred_initialisation(limit_bytes: int | None = None) -> Iterator[Deferral]:
+def deferred_initialisation(limit_bytes: int | None = None, backing: str = "the file") -> Iterator[Deferral]:
     """Defer initialisers in this thread; run those of unfilled variables at the end.
 
     On an exception nothing is run: what was built is left to be collected.
@@ -128,7 +133,7 @@ def deferred_initialisation(limit_bytes: int | None = None) -> Iterator[Deferral
         The ``Deferral``, whose ``finish`` may be called earlier.
     """
     outer = getattr(_active, "deferral", None)
-    deferral = Deferral(limit_bytes)
+    deferral = Deferral(limit_bytes, backing)
     enabled = variables.backend_name() in _BACKENDS and not variables.nnx_enabled()
     with contextlib.ExitStack() as stack:
         if enabled:
@@ -223,8 +228,11 @@ def _create(self: Any, initializer: Any, *args: Any, **kwargs: Any) -> None:
     deferral = getattr(_active, "deferral", None)
     if deferral is not None and _may_wait(self, initializer):
         deferral._create(self, initializer, args, kwargs)
-    else:
-        _CREATION_HOOK.stock(self, initializer, *args, **kwargs)
+        return
+    if deferral is not None and (callable(initializer) or isinstance(initializer, str)):
+        # Its value is made on the spot, and may be as large as any.
+        deferral._count(variables.nbytes_wanted(*args, **kwargs), shown(str(kwargs.get("name"))))
+    _CREATION_HOOK.stock(self, initializer, *args, **kwargs)
 
 
 def _torch_layer() -> type:

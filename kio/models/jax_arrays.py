@@ -5,7 +5,9 @@ call in the end, ``batched_device_put``, takes 4.  It is private: before it is
 relied upon, its result is compared with that of ``jax.device_put`` (value, dtype,
 sharding, not committed, not weakly typed), else the public function is used.
 On the CPU both share the memory of an array that begins at a 64-byte boundary.
-JAX never writes to such a buffer, also when it is donated.
+JAX never writes to such a buffer, also when it is donated.  But functions that up to jax 0.5.3 come
+from the persistent cache of compiled ones (``jax_compilation_cache_dir``) take donated memory of
+NumPy's for their own, and the process dies: where that cache is in use, these get copies.
 
 Checked against jax 0.4.26, 0.5.3 and 0.10.2.  Benchmark: ``put`` in benchmarks/cases.py.
 """
@@ -22,6 +24,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+# The first release looked at in which functions from the persistent cache leave NumPy's memory alone.
+_SAFE = (0, 6, 2)
+
 
 @cache
 def canonical(dtype: np.dtype[Any]) -> bool:
@@ -36,6 +41,16 @@ def make(arrays: Sequence[Array]) -> list[Any]:
     """
     if not arrays:
         return []
+    values = _shared(arrays)
+    return [value.copy() for value in values] if _keeps_functions() else values
+
+
+def _keeps_functions() -> bool:
+    """Whether donated memory of NumPy's is not safe here: an older jax with its persistent cache."""
+    return jax.__version_info__ < _SAFE and bool(jax.config.jax_compilation_cache_dir)
+
+
+def _shared(arrays: Sequence[Array]) -> list[Any]:
     batched = _batched()
     if batched is None:
         return list(jax.device_put(list(arrays)))

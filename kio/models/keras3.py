@@ -251,7 +251,7 @@ class _Walk:
         for name in info.evaluate:
             try:
                 value = getattr(obj, name)
-            except Exception:
+            except Exception:  # a property that raises leads nowhere, as for Keras
                 continue
             if codes.of(value):
                 self.keep.append(value)
@@ -267,7 +267,7 @@ class _Walk:
                 continue
             try:
                 value = getattr(obj, name)
-            except Exception:
+            except Exception:  # a property that raises leads nowhere, as for Keras
                 continue
             if self.codes.of(value):
                 self.keep.append(value)

@@ -78,6 +78,8 @@ def plan(
         _check_backend(original_backend, legacy)
     layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
     tree = keras3.tree(model, objects_to_skip or ())
+    if legacy:
+        slots.rename(tree)
     unknown = checkpoint.layout == "keras_paths" and slots.rekey(tree, _version(checkpoint.metadata))
     made: Plan = layout.match(
         checkpoint,

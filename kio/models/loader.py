@@ -5,14 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kio.limits import DEFAULT, Limits
+from kio.limits import DEFAULT, Limits, machine_bytes
 from kio.models.configs import model_from_config
 from kio.models.initialisers import deferred_initialisation
 from kio.models.upgrade import Era
+from kio.models.variables import is_distributed
 
 # A model may be larger than its file: slots of an optimizer that was not saved,
 # float32 variables stored as float16, variables shared by several layers.
 _SLACK = 16
+
+
+def build(
+    config: str | bytes | Mapping[str, Any],
+    custom_objects: Mapping[str, Any] | None = None,
+    *,
+    limits: Limits | None = None,
+) -> Any:
+    """Build the model of a configuration alone, with the values that Keras would have given it.
+
+    Args:
+        config: The text of ``model.to_json()``, or the same parsed.
+        custom_objects: As in ``keras.saving.load_model``.
+        limits: Caps on the configuration; ``model_bytes`` on the model.  None: what the machine has.
+
+    Raises:
+        LimitError: if the model is too large; nothing has been allocated.
+        KioError: see ``model_from_config``.
+    """
+    # Several devices may hold what one machine does not.
+    limit = limits.model_bytes if limits is not None else None if is_distributed() else machine_bytes()
+    with deferred_initialisation(limit, "this machine"):
+        return model_from_config(config, custom_objects, limits=limits or DEFAULT)
 
 
 def load_model(

@@ -26,15 +26,12 @@ from typing import Any
 
 import keras
 
+from kio.limits import REPEATED_CALLS
 from kio.models.eras import installed
 from kio.models.hook import Hook
 
 # The first releases without the one and the other; none is without the last.
 _CALLS, _FLAGS, _NEVER = (3, 14), (3, 3), (4,)
-
-# How often a call that has all its inputs may be asked for: once, but for configurations that
-# hold one object in several places.
-_REPEATED = 100
 
 
 class _Progress(threading.local):
@@ -89,7 +86,7 @@ def _node(node_data: Any, created_layers: Any, *others: Any) -> Any:
             raise ValueError("calls of layers that wait for one another") from error
         raise IndexError(str(error)) from error
     times = progress.made[id(node_data)] = progress.made.get(id(node_data), 0) + 1
-    if times > _REPEATED:
+    if times > REPEATED_CALLS:
         raise ValueError("a call of a layer that raises an IndexError")
     progress.waiting = 0
     return found

@@ -10,6 +10,8 @@ Only Nadam, and optimizers that keep both moving averages (``use_ema``) and accu
 are concerned.  A file of weights does not say who wrote it, but only one order has the shapes that
 are in it, unless all variables of the model have the same; stock Keras goes by its own.
 
+The sums of Adagrad and Ftrl were all called ``accumulator`` up to 3.9.2, whatever they are of.
+
 Spec: ``BaseOptimizer.build`` and ``Nadam.build`` of Keras 3.9.2 and 3.10.0.
 """
 
@@ -91,3 +93,16 @@ def _undecided(node: Node) -> bool:
     if len(key_of) == len(node.leaves) and all(id(leaf.handle) in key_of for leaf in node.leaves):
         node.others = {leaf: key_of[id(leaf.handle)] for leaf in node.leaves}
     return False
+
+
+def rename(tree: Tree) -> None:
+    """Give sums that are all called alike the names that they have since 3.10: of the variables that they are of."""
+    for node in tree.nodes:
+        sums = getattr(node.handle, "_accumulators", None) if node.kind == "Optimizer" else None
+        owners = getattr(node.handle, "_trainable_variables", None)
+        if not sums or not owners or len(sums) != len(owners):
+            continue
+        owner_of = {id(each): owner for each, owner in zip(sums, owners, strict=True)}
+        for leaf in node.leaves:
+            if leaf.name == "accumulator" and id(leaf.handle) in owner_of:
+                leaf.name = f"{owner_of[id(leaf.handle)].path.replace('/', '_')}_accumulator"

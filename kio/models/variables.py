@@ -71,6 +71,15 @@ def nbytes_of(variable: Any) -> int:
     return math.prod(shape_of(variable)) * (row.itemsize if row else 8)
 
 
+def nbytes_wanted(shape: Any = (), dtype: Any = None, *args: Any, **kwargs: Any) -> int:
+    """Bytes of a value that ``Variable(initializer, shape, dtype, …)`` is about to make; 0 if that is no shape."""
+    sides: list[int] = [side for side in shape if isinstance(side, int)] if isinstance(shape, (tuple, list)) else []
+    if not sides or len(sides) < len(shape):
+        return 0
+    row = BY_NAME.get(str(dtype or backend.floatx()))
+    return math.prod(sides) * (row.itemsize if row else 8)
+
+
 def is_distributed() -> bool:
     """Whether a ``keras.distribution`` is in force that lays out new variables."""
     return global_state.get_global_attribute("distribution") is not None

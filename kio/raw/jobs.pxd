@@ -8,7 +8,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kio.raw.codecs cimport MAX_CODECS, Step
-from kio.raw.source cimport Source
+from kio.raw.source cimport Origins, Source
 from kio.raw.tensor cimport Extent, Tensor
 
 cdef enum:
@@ -20,10 +20,6 @@ cdef enum Kind:
     DIRECT
     WINDOW
     CHUNK
-
-cdef struct Origin:        # one file or buffer
-    int fd
-    const uint8_t *memory  # byte 0, or NULL
 
 cdef struct Item:
     uint64_t offset        # in the origin
@@ -78,17 +74,14 @@ cdef struct Job:
     uint64_t number
 
 
-cdef class Jobs:
+cdef class Jobs(Origins):
     cdef list tensors            # for messages
-    cdef list sources            # of each origin: any Source on it
-    cdef dict origin_of          # key -> origin number
-    cdef Origin *origins
     cdef Item *items
     cdef Piece *pieces
     cdef Chunk *chunks
     cdef Job *jobs
     cdef uint64_t *dims
-    cdef size_t norigins, cap_origins, nitems, cap_items, npieces, cap_pieces
+    cdef size_t nitems, cap_items, npieces, cap_pieces
     cdef size_t nchunks, cap_chunks, njobs, cap_jobs, ndims, cap_dims
     cdef size_t scratch          # bytes of one chunk buffer
     cdef uint64_t total          # bytes to read
@@ -100,7 +93,6 @@ cdef class Jobs:
     cdef int want(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
     # Jobs for all items; regions are the checked sources to cover whole.
     cdef list plan(self, regions)
-    cdef int32_t origin(self, Source source) except -1
     cdef Item *item(self, Source source, uint64_t offset, uint64_t nbytes, uint8_t *dst) except NULL
     cdef int want_rows(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
     cdef int want_blocks(self, Tensor tensor, uint64_t at, uint64_t nbytes, uint8_t *dst) except -1

@@ -1,2 +1,4 @@
-class Jobs:
+from kio.raw.source import Origins
+
+class Jobs(Origins):
     def __new__(cls) -> Jobs: ...

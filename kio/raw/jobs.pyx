@@ -16,28 +16,15 @@ verified, jobs cover every byte of it in order, gaps included.
 
 from kio.errors import CorruptError, UnsupportedError
 
-from libc.stdlib cimport free, qsort, realloc
+from libc.stdlib cimport free, qsort
 
 from kio.raw cimport codecs
+from kio.raw.memory cimport grow
 from kio.raw.tensor cimport SUM_BLOCK
 
 cdef enum:
     SMALL = 256 << 10      # runs up to this size may share a window
     RANK = 32
-
-
-cdef int grow(void **p, size_t *cap, size_t wanted, size_t itemsize) except -1:
-    cdef size_t n = cap[0]
-    cdef void *q
-    if wanted <= n:
-        return 0
-    n = max(n * 2, wanted, <size_t>64)
-    q = realloc(p[0], n * itemsize)
-    if q == NULL:
-        raise MemoryError()
-    p[0] = q
-    cap[0] = n
-    return 0
 
 
 cdef int by_place(const void *a, const void *b) noexcept nogil:
@@ -48,14 +35,13 @@ cdef int by_place(const void *a, const void *b) noexcept nogil:
     return (x.offset > y.offset) - (x.offset < y.offset)
 
 
-cdef class Jobs:
+cdef class Jobs(Origins):
     """The items and jobs of one call."""
 
     def __cinit__(self):
-        self.tensors, self.sources, self.origin_of = [], [], {}
+        self.tensors = []
 
     def __dealloc__(self):
-        free(self.origins)
         free(self.items)
         free(self.pieces)
         free(self.chunks)
@@ -63,20 +49,6 @@ cdef class Jobs:
         free(self.dims)
 
     # ---- what is asked for -> items
-
-    cdef int32_t origin(self, Source source) except -1:
-        key = id(source.descriptor) if source.descriptor is not None else id(source.owner)
-        number = self.origin_of.get(key)
-        if number is None:
-            grow(<void **>&self.origins, &self.cap_origins, self.norigins + 1, sizeof(Origin))
-            number = self.norigins
-            self.origins[number].fd = -1 if source.descriptor is None else source.descriptor.fd
-            # A window's memory pointer and base move together.
-            self.origins[number].memory = NULL if source.memory == NULL else source.memory - source.base
-            self.origin_of[key] = number
-            self.sources.append(source)
-            self.norigins += 1
-        return number
 
     cdef Item *item(self, Source source, uint64_t offset, uint64_t nbytes, uint8_t *dst) except NULL:
         cdef Item *it

@@ -1,5 +1,5 @@
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 
 cdef class Descriptor:
@@ -27,6 +27,20 @@ cdef class Source:
     cpdef Source window(self, uint64_t offset, uint64_t nbytes, str name, object crc32=*)
     cpdef bytes read(self, uint64_t offset, uint64_t nbytes)
     cdef int fill(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1
+
+
+cdef struct Origin:                      # one file or buffer
+    int fd                               # -1: none that could be read by its number
+    const uint8_t *memory                # byte 0, or NULL
+
+
+cdef class Origins:
+    """What windows are windows of: each file and each buffer once, by number, for threads without the GIL."""
+    cdef list sources                    # of each origin: any Source on it
+    cdef dict origin_of                  # key -> number
+    cdef Origin *origins
+    cdef size_t norigins, cap_origins
+    cdef int32_t origin(self, Source source) except -1
 
 
 cdef class Image:

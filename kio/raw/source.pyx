@@ -15,11 +15,11 @@ from kio.errors import CorruptError, TruncatedError, UnsupportedError
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport errno
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from kio.raw.memory cimport HUGE, populate, prepare
+from kio.raw.memory cimport HUGE, grow, populate, prepare
 from kio.raw.platform cimport kio_discard, kio_pread, kio_release, kio_reserve
 
 
@@ -268,6 +268,28 @@ cdef enum:
     BLOCKS = WINDOW // BLOCK
     PRESUMED = 3
     HELD = 8 << 20          # much, for an image: see spare()
+
+
+cdef class Origins:
+    def __cinit__(self):
+        self.sources, self.origin_of = [], {}
+
+    def __dealloc__(self):
+        free(self.origins)
+
+    cdef int32_t origin(self, Source source) except -1:
+        key = id(source.descriptor) if source.descriptor is not None else id(source.owner)
+        number = self.origin_of.get(key)
+        if number is None:
+            grow(<void **>&self.origins, &self.cap_origins, self.norigins + 1, sizeof(Origin))
+            number = self.norigins
+            self.origins[number].fd = -1 if source.descriptor is None else source.descriptor.fd
+            # A window's memory pointer and base move together.
+            self.origins[number].memory = NULL if source.memory == NULL else source.memory - source.base
+            self.origin_of[key] = number
+            self.sources.append(source)
+            self.norigins += 1
+        return number
 
 
 cdef class Image:

@@ -28,13 +28,13 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
-from kio.raw.jobs cimport BLOCK, DIRECT, NEAR, WIN, WINDOW, Chunk, Job, Jobs, Origin, Piece
+from kio.raw.jobs cimport BLOCK, DIRECT, NEAR, WIN, WINDOW, Chunk, Job, Jobs, Piece
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.memory cimport HUGE, populate, prepare
 from kio.raw.platform cimport (
     kio_advise_small, kio_advise_soon, kio_is_cached, kio_nap, kio_populate, kio_pread,
 )
-from kio.raw.source cimport Descriptor, Source
+from kio.raw.source cimport Descriptor, Origin, Source
 from kio.raw.tensor cimport SUM_BLOCK, Extent, Tensor
 
 cdef enum:

@@ -31,15 +31,16 @@ from cpython.pythread cimport (
 from libc.errno cimport EINVAL, EIO, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy, memset
 
 from kio.raw cimport kernels
+from kio.raw.memory cimport grow
 from kio.raw.platform cimport (
     kio_advise_written, kio_pread, kio_pwrite, kio_release, kio_reserve,
 )
 from kio.raw.sink cimport Sink
-from kio.raw.source cimport Descriptor, Source
+from kio.raw.source cimport Descriptor, Origin, Origins, Source
 from kio.raw.tensor cimport Extent
 
 cdef enum:
@@ -61,10 +62,6 @@ cdef enum Outcome:
     SHORT                   # the source ended
     NO_MEMORY
     RAISED                  # a Python exception, kept in Batch.raised
-
-cdef struct Origin:         # a file or buffer that pieces are copied from
-    int fd
-    const uint8_t *memory   # byte 0, or NULL
 
 cdef struct Piece:
     uint64_t offset         # in the sink
@@ -94,20 +91,6 @@ cdef struct Walk:           # how far a job has come
     uint64_t at
     size_t piece
     size_t span
-
-
-cdef int grow(void **p, size_t *cap, size_t wanted, size_t itemsize) except -1:
-    cdef size_t n = cap[0]
-    cdef void *q
-    if wanted <= n:
-        return 0
-    n = max(n * 2, wanted, <size_t>64)
-    q = realloc(p[0], n * itemsize)
-    if q == NULL:
-        raise MemoryError()
-    p[0] = q
-    cap[0] = n
-    return 0
 
 
 cdef int by_place(const void *a, const void *b) noexcept nogil:
@@ -140,20 +123,17 @@ cdef class Held:
         PyBuffer_Release(&self.view)       # of a buffer that was never got: nothing
 
 
-cdef class Writing:
+cdef class Writing(Origins):
     """One call: pieces, what is summed, and the buffers that threads share."""
     cdef Sink sink
-    cdef list sources            # of each origin: any Source on it
-    cdef dict origin_of          # key -> origin number
     cdef list keep               # buffers, until the end
     cdef list lazies
     cdef list asked              # (offset, nbytes) of each piece, in the caller's order
-    cdef Origin *origins
     cdef Piece *pieces
     cdef Span *spans             # of all finished batches, in file order
     cdef uint64_t *cuts          # where a range begins or ends,
     cdef uint8_t *summed         # and whether bytes after it are in any
-    cdef size_t norigins, cap_origins, npieces, cap_pieces, nspans, cap_spans, ncuts
+    cdef size_t npieces, cap_pieces, nspans, cap_spans, ncuts
     cdef size_t cut              # the first after the last planned job
     cdef bint castagnoli
     cdef int fd                  # -1: memory or a file object
@@ -168,7 +148,7 @@ cdef class Writing:
     cdef int nidle
 
     def __cinit__(self):
-        self.sources, self.origin_of, self.keep, self.lazies, self.asked = [], {}, [], [], []
+        self.keep, self.lazies, self.asked = [], [], []
         self.fd = self.direct_fd = -1
         self.lock = PyThread_allocate_lock()
         if self.lock == NULL:
@@ -178,7 +158,6 @@ cdef class Writing:
         while self.nidle:
             self.nidle -= 1
             kio_release(self.idle[self.nidle], BLOCK)
-        free(self.origins)
         free(self.pieces)
         free(self.spans)
         free(self.cuts)
@@ -187,20 +166,6 @@ cdef class Writing:
             PyThread_free_lock(self.lock)
 
     # ---- what is asked for -> pieces
-
-    cdef int32_t origin(self, Source source) except -1:
-        key = id(source.descriptor) if source.descriptor is not None else id(source.owner)
-        number = self.origin_of.get(key)
-        if number is None:
-            grow(<void **>&self.origins, &self.cap_origins, self.norigins + 1, sizeof(Origin))
-            number = self.norigins
-            self.origins[number].fd = -1 if source.descriptor is None else source.descriptor.fd
-            # A window's memory pointer and base move together.
-            self.origins[number].memory = NULL if source.memory == NULL else source.memory - source.base
-            self.origin_of[key] = number
-            self.sources.append(source)
-            self.norigins += 1
-        return number
 
     cdef int want(self, uint64_t offset, what) except -1:
         cdef Piece piece

@@ -18,7 +18,7 @@ keras = pytest.importorskip("keras")
 from keras.src.saving import serialization_lib  # noqa: E402
 
 from kio.errors import CorruptError, FormatError, KioError, LimitError, UnsafeError  # noqa: E402
-from kio.limits import Limits  # noqa: E402
+from kio.limits import REPEATED_CALLS, Limits  # noqa: E402
 from kio.models import allowlist  # noqa: E402
 from kio.models.allowlist import UnknownClassError  # noqa: E402
 from kio.models.configs import ConfigError, model_from_config, parse_config  # noqa: E402
@@ -466,3 +466,25 @@ def test_every_exported_layer_resolves() -> None:
                 if found is not value:
                     missing.append((module, name, saved))
     assert not missing
+
+
+class Restless(keras.layers.Layer):
+    """Raises what Keras up to 3.13 takes for "not yet", and asks again for."""
+
+    asked = 0
+
+    def call(self, x: Any) -> Any:
+        Restless.asked += 1
+        raise IndexError("list index out of range")
+
+
+@pytest.mark.timeout(120)
+def test_a_call_that_is_never_ready_is_not_asked_for_ever() -> None:
+    inputs = keras.Input((3,))
+    config = json.loads(keras.Model(inputs, keras.layers.ReLU(name="r")(inputs)).to_json())
+    config["config"]["layers"][1].update(module=None, class_name="Restless", registered_name="Restless")
+    config["config"]["layers"][1]["config"] = {"name": "r"}
+    Restless.asked = 0
+    with pytest.raises(ConfigError):
+        model_from_config(json.dumps(config), {"Restless": Restless})
+    assert 1 <= Restless.asked <= REPEATED_CALLS

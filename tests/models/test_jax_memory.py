@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +227,41 @@ def _fill(place: tuple[int, int], byte: int) -> None:
     import ctypes
 
     ctypes.memset(place[0], byte, place[1])
+
+
+TWICE = """
+import sys
+import numpy as np
+import keras
+import kio
+
+model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64), keras.layers.Dense(64)])
+model.compile("adam", "mse")
+kio.save_model(model, sys.argv[1])
+x = np.ones((4, 64), "f4")
+for _ in range(3):
+    found = kio.load_model(sys.argv[1])
+    for _ in range(3):
+        losses = [float(m.train_on_batch(x, x)) for m in (found, model)]
+    assert np.isfinite(losses).all()
+print("went on")
+"""
+
+
+@pytest.mark.slow
+def test_training_with_functions_from_the_persistent_cache(tmp_path: Path) -> None:
+    """Up to jax 0.5.3 such functions free donated memory that is not theirs."""
+    settings = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", TWICE, str(tmp_path / "m.keras")],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **settings},
+            cwd=Path(__file__).parents[2],
+        )
+        assert done.returncode == 0 and "went on" in done.stdout, done.stderr[-2000:]

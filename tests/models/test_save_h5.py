@@ -31,6 +31,17 @@ PATHS = pytest.mark.skipif(
 # What stock Keras cannot load from its own file, either: statistics of float8 come in another
 # order, and a model of the user's own is not built.
 STOCK_CANNOT = {"float8", "subclassed", "subclassed_called", "sequential_unbuilt"}
+# The same of older releases, and the first that can; what kio cannot load there, either.
+SINCE = {
+    "nested_frozen": ((3, 3), "layers that are not trained do not say so to their variables, which stand elsewhere"),
+    "bidirectional": ((3, 3), "the forward half is built twice"),
+    "operators": ((3, 3), "slices are stored as text"),
+    "lora": ((3, 3), "layers do not say which rank they have, and the factors belong to nothing"),
+    "seeded_initializer": ((3, 6), "a seed that is an object comes back as its configuration"),
+}
+REFUSED = {"lora"}
+# What stock Keras cannot write, and the first that can: sums that are all called alike.
+UNWRITTEN = {"adagrad": (3, 10), "ftrl": (3, 10)}
 # float8 changes its statistics when it is called; random layers are random.
 RANDOM = {"augmentation", "float8"}
 # Parts of the file that stock Keras writes so that it cannot read them, or not right.
@@ -44,10 +55,7 @@ MENDED = {
 
 @pytest.fixture(params=kinds.KINDS)
 def made(request: Any) -> tuple[str, Any]:
-    try:
-        return request.param, kinds.KINDS[request.param]()
-    except Exception as error:
-        pytest.skip(f"{type(error).__name__}: {str(error)[:80]}")
+    return request.param, kinds.made(request.param)
 
 
 @pytest.fixture
@@ -91,6 +99,10 @@ def state(optimizer: Any) -> list[Any]:
 def test_whole_model_is_that_of_stock(made: tuple[str, Any], tmp_path: Path) -> None:
     name, model = made
     kio.save_model(model, tmp_path / "k.h5")
+    if UNWRITTEN.get(name, (3,)) > VERSION:
+        with pytest.raises(ValueError, match="name already exists"):
+            model.save(tmp_path / "s.h5")
+        return
     model.save(tmp_path / "s.h5")
     stock, ours = root_of(tmp_path / "s.h5"), root_of(tmp_path / "k.h5")
     assert stock.keys() == ours.keys()
@@ -165,7 +177,15 @@ def test_kio_and_stock_load_it(made: tuple[str, Any], tmp_path: Path) -> None:
         return  # without variables, so that nothing loads them
     path = tmp_path / "k.h5"
     kio.save_model(model, path)
-    loaders = [kio.load_model] + ([keras.saving.load_model] if name not in STOCK_CANNOT else [])
+    older = SINCE.get(name, ((3,), ""))[0] > VERSION
+    if older:
+        with pytest.raises(ValueError):
+            keras.saving.load_model(path, safe_mode=False)
+        if name in REFUSED:
+            with pytest.raises(kio.MatchError):
+                kio.load_model(path)
+            return
+    loaders = [kio.load_model] + ([keras.saving.load_model] if not older and name not in STOCK_CANNOT else [])
     for load in loaders:
         found = load(path, safe_mode=False)
         if load is kio.load_model and getattr(model, "optimizer", None) is not None:
@@ -255,7 +275,7 @@ def test_an_optimizer_without_slots_yet(tmp_path: Path) -> None:
     model.compile(keras.optimizers.Adam(0.125), "mse")
     kio.save_model(model, tmp_path / "x.h5")
     found = kio.load_model(tmp_path / "x.h5")
-    assert float(found.optimizer.learning_rate) == 0.125
+    assert float(keras.ops.convert_to_numpy(found.optimizer.learning_rate)) == 0.125
 
 
 # --------------------------------------------------------------------------------- names
@@ -393,8 +413,11 @@ def test_within_wrappers(kind: str, tmp_path: Path) -> None:
         inner = keras.Model(i, keras.layers.Attention()([i, i]))  # its score_mode is "dot"
     model = keras.Sequential([keras.Input((2, 3, 4)), keras.layers.TimeDistributed(inner)])
     kio.save_model(model, tmp_path / "x.h5")
+    x = np.random.default_rng(0).normal(size=(2, 2, 3, 4)).astype("f4")
+    expected = keras.ops.convert_to_numpy(model(x))
     for load in (kio.load_model, keras.saving.load_model):
-        assert np.allclose(outputs(load(tmp_path / "x.h5"))[0], outputs(model)[0])
+        # Called as it is: up to 3.3 such a model has no inputs to ask for.
+        assert np.allclose(keras.ops.convert_to_numpy(load(tmp_path / "x.h5")(x)), expected)
     if kind == "operation":
         with pytest.raises(UnsupportedError, match="operation Add"):
             kio.save_model(model, tmp_path / "y.h5", compat="2.15")

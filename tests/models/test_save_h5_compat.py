@@ -31,13 +31,13 @@ def prepare(folder: Path, compat: str) -> dict[str, dict[str, Any]]:
     """Write every kind for that version; what each holds."""
     written = {}
     for name, build in kinds.KINDS.items():
-        if name in OWN_CODE | NEVER:
+        if name in OWN_CODE | NEVER or kinds.missing(name):
             continue
+        model = build()
         try:
-            model = build()
             kio.save_model(model, folder / f"{name}.h5", compat=compat)
             kio.save_weights(model, folder / f"{name}.weights.hdf5", compat=compat)
-        except (UnsupportedError, AttributeError, TypeError, ValueError):
+        except UnsupportedError:
             (folder / f"{name}.h5").unlink(missing_ok=True)
             continue
         inputs = feed_of(model)

@@ -76,7 +76,7 @@ def adapted(config: Config, context: Context) -> Config:
         UpgradeError: for what the installed one cannot do.
     """
     written, here = context.era.version, installed()
-    changes: list[Change] = []
+    changes: list[Change] = [lambda name, inner: eras.built_once(name, inner, here)] if here < eras.TWICE else []
     if written is None or written > here:
         changes += [lambda name, inner: int4.older(name, inner, context, here), partial(known, context=context)]
     if written is None or written < int4.SAID:
