@@ -7,7 +7,7 @@ its keys there, all shapes equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kio.mapping import cudnn
@@ -71,7 +71,7 @@ class Reading:
         self.renamed = options.renamed if options else None
         self.moved: set[int] = set()
         self.kept: dict[int, list[Leaf]] = {}
-        self.old_keys: dict[int, dict[Leaf, str]] = {}
+        self.old_keys: dict[int, Mapping[Leaf, str]] = {}
         self.unclaimed: dict[int, list[str]] = {}  # stored for an optimizer that has no use for them
         self.excluded: set[str] = set()
         self.left_out: set[str] = set()
@@ -196,7 +196,7 @@ class Reading:
                 if len(group) != expects and expects is not None:
                     return self.fail(i, path, True)
                 fits = self.fit(i, leaves, group) if layout is None else self.remake(i, layout, leaves, group)
-                if leaves and not fits:
+                if leaves and not fits and not self.refit(node, leaves, group):
                     return self.fail(i, path, True)
                 self.used += len(group)
             elif leaves:
@@ -306,6 +306,17 @@ class Reading:
             tensors.append(tensor)
         self.fits[i] = tensors
         return True
+
+    def refit(self, node: Node, leaves: list[Leaf], group: dict[str, str]) -> bool:
+        """Whether the node fits by the other keys that its leaves had at another time."""
+        i = node.index
+        if not node.others or i in self.old_keys:
+            return False
+        self.old_keys[i] = node.others
+        if self.fit(i, leaves, group):
+            return True
+        del self.old_keys[i]
+        return False
 
     def fail(self, i: int, path: str, present: bool) -> bool:
         if self.tried[i] is None or (present and self.tried[i] not in self.stored.groups):

@@ -63,6 +63,7 @@ class Leaf:
 
 
 _NO_FORMS: Mapping[str, Form] = {}
+_NO_KEYS: Mapping[Leaf, str] = {}
 
 
 class Node:
@@ -85,6 +86,7 @@ class Node:
         skip: Leave it and what hangs only on it alone.
         forms: By key of a leaf: the form in which another version of the framework kept it.
         spare: Shapes of variables that older writers kept for it to no use.
+        others: Keys of its leaves under another order, which counts where only that one fits.
         table: It had a table of words or a summary among its weights in tf.keras, which is no variable here.
         handle: The live object; opaque here.
         after: What remains to be done once its variables are set, or None.
@@ -105,6 +107,7 @@ class Node:
         "leaves",
         "loads",
         "name",
+        "others",
         "rivals",
         "skip",
         "spare",
@@ -128,6 +131,7 @@ class Node:
         self.skip = False
         self.forms: Mapping[str, Form] = _NO_FORMS
         self.spare: Sequence[tuple[int, ...]] = ()
+        self.others: Mapping[Leaf, str] = _NO_KEYS
         self.table = False
         self.after: Callable[[], None] | None = None
 

@@ -210,7 +210,15 @@ def load_model(
         )
 
     def fill(model: Any) -> None:
-        load_weights(model, checkpoint, original_backend=original_backend, verify=verify, threads=threads, fresh=True)
+        load_weights(
+            model,
+            checkpoint,
+            objects_to_skip=_untold(model, checkpoint),
+            original_backend=original_backend,
+            verify=verify,
+            threads=threads,
+            fresh=True,
+        )
 
     return loader.load_model(
         checkpoint.config,
@@ -222,6 +230,36 @@ def load_model(
         era=Era.of(checkpoint.metadata),
         nbytes_stored=sum(t.nbytes for t in checkpoint.values()),
     )
+
+
+def _untold(model: Any, checkpoint: Checkpoint) -> list[Any]:
+    """The optimizer, if it is only the default of ``compile`` and the file does not tell whose state it holds.
+
+    The state of any optimizer with one slot a weight would fit RMSprop, and mean something else.
+    """
+    import keras
+
+    from kio.models.configs import parse_config
+    from kio.models.upgrade import training
+
+    optimizer = getattr(model, "optimizer", None)
+    inner = getattr(optimizer, "inner_optimizer", None)  # of a mixed policy's loss scaling
+    default = inner or optimizer
+    own = getattr(type(model), "compile_from_config", None) is not keras.Model.compile_from_config
+    if checkpoint.layout != "keras_paths" or own or type(default) is not keras.optimizers.RMSprop:
+        return []
+    if checkpoint.config is None or not training.forgotten(parse_config(checkpoint.config).get("compile_config")):
+        return []
+    name = checkpoint.names_of.get("optimizer/inner_optimizer/vars" if inner else "optimizer/vars")
+    same = name is not None and re.fullmatch(r"rm_?sprop(_\d+)?", name) is not None
+    state = "its state" if same else f"the state of {shown(name)}" if name else "the state of an unknown optimizer"
+    warnings.warn(
+        "The file does not say which optimizer the model was compiled with: Keras forgets it when it saves a model "
+        f"as .h5 before. As in Keras, the model is compiled with RMSprop and its defaults; {state} is "
+        f"{'loaded' if same else 'left alone'}.",
+        stacklevel=6,
+    )
+    return [] if same else [optimizer]
 
 
 class Mover:

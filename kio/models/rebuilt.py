@@ -1,4 +1,4 @@
-"""What older Keras 3 gets wrong where it makes a model anew.
+"""What Keras 3 gets wrong where it makes a model anew.
 
 A call waits while a layer that it comes from has not been called often enough: ``deserialize_node``
 raises an IndexError then, and is asked again.  Keras up to 3.9 raises a ValueError instead, and so
@@ -8,7 +8,12 @@ form a loop.
 A layer that is not trained says so to the variables that it makes; up to 3.2 it does not, and they
 are trained.
 
-Spec: ``functional_from_config`` and ``deserialize_node`` of Keras 3.0.5, 3.6.0, 3.10.0 and 3.14.0.
+A layer without a ``build`` of its own makes the layers within it when it is called.  Loaded by any Keras
+up to 3.15 it counts as built before that; where it says the shape of its output it is not called
+at all, and the file holds values for layers that were never made.
+
+Spec: ``functional_from_config`` and ``deserialize_node`` of Keras 3.0.5, 3.6.0, 3.10.0 and 3.14.0;
+``Layer.build_from_config`` of 3.0.5 to 3.15.1.
 """
 
 from __future__ import annotations
@@ -25,8 +30,8 @@ from kio.limits import REPEATED_CALLS
 from kio.models.eras import installed
 from kio.models.hook import Hook
 
-# The first releases without the one and the other.
-_CALLS, _FLAGS = (3, 14), (3, 3)
+# The first releases without the one and the other; none is without the last.
+_CALLS, _FLAGS, _NEVER = (3, 14), (3, 3), (4,)
 
 
 class _Progress(threading.local):
@@ -50,7 +55,7 @@ _progress = _Progress()
 def mended() -> Iterator[None]:
     """Let Keras make models as its later releases do."""
     with contextlib.ExitStack() as stack:
-        for until, hook in ((_CALLS, _CALL_HOOK), (_FLAGS, _COMPILE_HOOK)):
+        for until, hook in ((_CALLS, _CALL_HOOK), (_FLAGS, _COMPILE_HOOK), (_NEVER, _BUILD_HOOK)):
             if installed() < until:
                 stack.enter_context(hook)
         try:
@@ -109,3 +114,27 @@ def _trainer() -> type:
 
 
 _COMPILE_HOOK = Hook(_trainer, "compile_from_config", _compile)
+
+
+def _build(self: Any, config: Any) -> None:
+    from keras.src import backend
+    from keras.src.layers import layer
+    from keras.src.utils import python_utils
+
+    if isinstance(config, dict) and python_utils.is_default(self.build) and layer.might_have_unbuilt_state(self):
+        # Keras's own attempts, which it makes for models only; they fail without an exception.
+        with backend.name_scope(self.name, caller=self):
+            if "input_shape" in config:
+                self._build_by_run_for_single_pos_arg(config["input_shape"])
+            elif isinstance(config.get("shapes_dict"), dict):
+                self._build_by_run_for_kwargs(config["shapes_dict"])
+    _BUILD_HOOK.stock(self, config)
+
+
+def _layer() -> type:
+    from keras.src.layers.layer import Layer
+
+    return Layer  # type: ignore[no-any-return]
+
+
+_BUILD_HOOK = Hook(_layer, "build_from_config", _build)

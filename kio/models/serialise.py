@@ -25,10 +25,18 @@ def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
         UnsupportedError: if a reader of ``version`` could not understand it.
         Exception: whatever a ``get_config`` raises.
     """
+    import keras
     from keras.src.saving.serialization_lib import ObjectSharingScope, serialize_keras_object
+
+    from kio.models.upgrade import training
 
     with ObjectSharingScope():
         tree = serialize_keras_object(model)
+        stock = getattr(type(model), "get_compile_config", None) is keras.Model.get_compile_config
+        compiled = tree.get("compile_config") if isinstance(tree, dict) else None
+        if isinstance(compiled, dict) and training.forgotten(compiled) and stock:
+            # Keras took it away from the live model when that was saved as .h5; the model has it still.
+            tree["compile_config"] = {"optimizer": serialize_keras_object(model.optimizer), **compiled}
     return json.dumps(eras.downgraded(tree, version, eras.kin_of(objects)))
 
 

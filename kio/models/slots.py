@@ -7,8 +7,8 @@
     Nadam since 3.10    iteration, learning_rate, slots, product of momenta
 
 Only Nadam, and optimizers that keep both moving averages (``use_ema``) and accumulated gradients
-are concerned.  All of the latter have the shapes of the model's variables, so nothing in a file of
-weights tells one order from the other; stock Keras mixes them up in silence.
+are concerned.  A file of weights does not say who wrote it, but only one order has the shapes that
+are in it, unless all variables of the model have the same; stock Keras goes by its own.
 
 The sums of Adagrad and Ftrl were all called ``accumulator`` up to 3.9.2, whatever they are of.
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kio.mapping.tree import Tree
+from kio.mapping.tree import Node, Tree
 
 _GROUPED = (3, 10)
 
@@ -63,15 +63,14 @@ def rekey(tree: Tree, version: tuple[int, ...] | None) -> bool:
         version: Of the writer, or None where the file does not say.
 
     Returns:
-        Whether the order matters for this model and is not known.
+        Whether the order matters for this model and nothing tells which it is.
     """
     unknown = False
     for node in tree.nodes:
         if node.kind != "Optimizer" or node.custom or not node.leaves:
             continue
         if version is None:
-            old, new = ordered(node.handle, (3, 0)), ordered(node.handle, _GROUPED)
-            unknown = unknown or any(a is not b for a, b in zip(old, new, strict=True))
+            unknown = _undecided(node) or unknown
             continue
         key_of = {id(variable): str(i) for i, variable in enumerate(ordered(node.handle, version))}
         if len(key_of) == len(node.leaves) and all(id(leaf.handle) in key_of for leaf in node.leaves):
@@ -79,6 +78,21 @@ def rekey(tree: Tree, version: tuple[int, ...] | None) -> bool:
                 leaf.key = key_of[id(leaf.handle)]
             node.leaves.sort(key=lambda leaf: int(leaf.key))
     return unknown
+
+
+def _undecided(node: Node) -> bool:
+    """Whether both orders matter and have the same shapes; where those differ the node gets the other keys."""
+    old, new = ordered(node.handle, (3, 0)), ordered(node.handle, _GROUPED)
+    if all(a is b for a, b in zip(old, new, strict=True)):
+        return False
+    if all(tuple(a.shape) == tuple(b.shape) for a, b in zip(old, new, strict=True)):
+        return True
+    now = list(node.handle.variables)
+    other = new if all(a is b for a, b in zip(now, old, strict=True)) else old
+    key_of = {id(variable): str(i) for i, variable in enumerate(other)}
+    if len(key_of) == len(node.leaves) and all(id(leaf.handle) in key_of for leaf in node.leaves):
+        node.others = {leaf: key_of[id(leaf.handle)] for leaf in node.leaves}
+    return False
 
 
 def rename(tree: Tree) -> None:

@@ -15,6 +15,7 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 from kio.models.configs import ConfigError  # noqa: E402
+from kio.models.upgrade import UpgradeError  # noqa: E402
 from tests.conftest import Legacy  # noqa: E402
 from tests.models import continued  # noqa: E402
 
@@ -52,7 +53,12 @@ LEFT_OUT = {("tf-2.12.1", "normalization_inverted"): "invert"}
 # What TF 2.12 named otherwise where there are several, and does not say the sizes of.
 SEVERAL = re.compile(r"(text_counted|text_padded|\w+_several)\Z")
 # Keras 3 writes a model of the user's own into legacy HDF5 without what it was built for, and cannot load it.
-OWN = {"subclassed"}
+OWN = {("subclassed", suffix) for suffix in (".h5", ".only.h5")}
+# Keras 3 scales the loss when it compiles a model of mixed precision, does not say so in .keras, and does not when
+# it compiles what it loaded: a state that it has no use for, as its warning says.
+UNSCALED = {("mixed_precision", suffix) for suffix in (".keras", ".weights.h5")}
+# Keras 3.2 writes a shared layer's every tensor as one of its first call: what its own Keras computes is wrong.
+UNNUMBERED = {("keras-3.2.1", kind) for kind in ("nested", "shared", "shared_model")}
 # Unless all is asked for: the kinds that a backend can have an opinion of, the layouts of every writer.
 FEW = re.compile(
     r"(dense|convolutions|recurrent|bidirectional|conv_lstm|attention|nested|normalizations|time_distributed|operators|"
@@ -62,6 +68,10 @@ FEW = re.compile(
 LAYOUTS = re.compile(
     r"(convolutions|shared_model|nested|custom|subclassed|opt_sgd|opt_loss_scale|opt_adafactor|opt_ema)\Z"
 )
+# Of every minor release of Keras 3: what was named, numbered or ordered otherwise in some.
+MINORS = re.compile(r"(shared_model|opt_ema)\.h5|(nested|opt_nadam|opt_adafactor)\.keras")
+# Those of which the layouts are tested, too.
+ERAS = {"keras-3.0.5", "keras-3.3.3", "keras-3.6.0", "keras-3.13.2", "keras-3.15.1"}
 
 
 def chosen(writer: str, kind: str, suffix: str) -> bool:
@@ -76,6 +86,8 @@ def chosen(writer: str, kind: str, suffix: str) -> bool:
         return BACKEND == "tensorflow" or not WORDS.match(kind)
     if BACKEND != "jax":
         return False
+    if writer.startswith("keras-3") and writer not in ERAS:
+        return bool(MINORS.fullmatch(kind + suffix))
     if writer.startswith("keras-3"):
         return suffix == ".h5" and (bool(LAYOUTS.match(kind)) or kind in ("operators", "opt_nadam"))
     suffixes = (".h5", ".keras", ".weights.h5") if writer in ("tf-2.12.1", "tf_keras-2.21") else (".keras",)
@@ -110,8 +122,12 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
         with pytest.raises(ConfigError, match=UNBUILT[kind][1]):
             continued.outcome(path)
         return
-    if kind in OWN and writer.startswith("keras-3"):
+    if (kind, suffix) in OWN and writer.startswith("keras-3"):
         with pytest.raises(kio.MatchError, match="expected a built model"):
+            continued.outcome(path)
+        return
+    if (writer, kind) in UNNUMBERED:
+        with pytest.raises(UpgradeError, match=r"expected which of \d each tensor comes from"):
             continued.outcome(path)
         return
     if (writer, kind) in LEFT_OUT:
@@ -121,7 +137,9 @@ def test_outputs_and_training_are_the_writers(name: str, legacy: Legacy) -> None
     found = continued.outcome(path)
     tolerance = ROUNDED.get((writer[:5], kind), TOLERANCE)
     assert found.outputs <= tolerance
-    if found.losses is None:
+    if (kind, suffix) in UNSCALED and writer.startswith("keras-3"):
+        assert re.search("(?i)optimizer SGD: .*expected 2 stored variables, found 6", found.why), found.why
+    elif found.losses is None:
         expected = (*continued.NOTHING, NOT_COMPILED.get(kind, "not compiled"))
         assert any(each in found.why for each in expected), found.why
         assert "not compiled" not in found.why or kind in ("not_compiled", *NOT_COMPILED)

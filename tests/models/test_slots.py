@@ -20,8 +20,9 @@ if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10):
     pytest.skip("written from the newer side", allow_module_level=True)
 
 
-def built(first=0.0):
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), keras.layers.Dense(3)])
+def built(first=0.0, bias=True):
+    layers = [keras.layers.Dense(3, use_bias=bias) for _ in range(2)]
+    model = keras.Sequential([keras.Input((3,)), *layers])
     model.compile(keras.optimizers.Adam(gradient_accumulation_steps=2, use_ema=True), "mse")
     model.optimizer.build(model.trainable_variables)
     for i, variable in enumerate(state(model)):
@@ -79,26 +80,39 @@ def test_files_of_both_eras(version):
         np.testing.assert_array_equal(np.asarray(found), wanted, err_msg=variable.path)
 
 
-def test_without_a_version_the_plan_says_so(tmp_path):
-    model = built()
+@pytest.mark.parametrize("compat", ["3.9", "3.10", None])
+def test_without_a_version_shapes_tell(compat, tmp_path):
+    model, other = built(10.0), built(100.0)
+    path = tmp_path / "a.weights.h5"
+    kio.save_weights(model, path, compat=compat)
+    assert not kio.plan(other, path).notes
+    kio.load_weights(other, path)
+    for mine, theirs in zip(values(model), values(other), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_without_a_version_and_of_one_shape_the_plan_says_so(tmp_path):
+    model = built(bias=False)
     kio.save_weights(model, tmp_path / "a.weights.h5")
     assert "order changed in Keras 3.10" in str(kio.plan(model, tmp_path / "a.weights.h5"))
 
 
 @pytest.mark.parametrize("compat", ["3.9", "3.10", None])
-def test_product_of_nadam(compat):
-    """It came before the slots until 3.10, and behind them since."""
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_product_of_nadam(name, compat, tmp_path):
+    """It came before the slots until 3.10, and behind them since; a file of weights shows by its shapes which."""
     model, other = (keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]) for _ in range(2))
     for each in (model, other):
         each.compile(keras.optimizers.Nadam(), "mse")
         each.optimizer.build(each.trainable_variables)
     for i, variable in enumerate(model.optimizer.variables):
         variable.assign(np.full(variable.shape, i, variable.dtype))
-    data = io.BytesIO()
-    kio.save_model(model, data, compat=compat)
-    with zipfile.ZipFile(data) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
-        shapes = [file[f"optimizer/vars/{i}"].shape for i in range(7)]
+    path = tmp_path / name
+    (kio.save_model if name == "m.keras" else kio.save_weights)(model, path, compat=compat)
+    with kio.open(path) as checkpoint:
+        shapes = [checkpoint[f"optimizer/vars/{i}"].shape for i in range(7)]
     assert [i for i, shape in enumerate(shapes) if not shape] == ([0, 1, 2] if compat == "3.9" else [0, 1, 6])
-    kio.load_weights(other, data.getvalue())
+    assert not kio.plan(other, path).notes
+    kio.load_weights(other, path)
     for mine, theirs in zip(model.optimizer.variables, other.optimizer.variables, strict=True):
         np.testing.assert_array_equal(*(np.asarray(keras.ops.convert_to_numpy(v)) for v in (mine, theirs)))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import io
+import json
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,76 @@ def test_compile_false_and_load_weights_leave_the_optimizer_alone(tmp_path: Path
     report = kio.load_weights(other, path)
     assert any("optimizer" in note for note in report.plan.notes)
     for a, b in zip(values(other.optimizer.variables), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ------------------------------------------------- a .keras that was saved after an .h5
+
+
+def forgotten(optimizer: Any, path: Path, named: bool = True) -> tuple[Any, Path]:
+    """A model, and its ``.keras`` after an ``.h5``: Keras forgot the optimizer in between.
+
+    Args:
+        optimizer: Of the model, which is trained.
+        path: Of the file.
+        named: As Keras 3.6 and later write it, which say whose state it is.
+    """
+    model = net(optimizer)
+    model.fit(X, Y, epochs=2, verbose=0)
+    saved(model, path.with_suffix(".h5"))
+    saved(model, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert "optimizer" not in json.loads(members["config.json"])["compile_config"]
+    if not named:
+        weights = io.BytesIO(members["model.weights.h5"])
+        with h5py.File(weights, "r+") as file:
+            file.visititems(lambda _, group: group.attrs.pop("name", None) and None)
+        members["model.weights.h5"] = weights.getvalue()
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+    return model, path
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_state_of_an_unknown_optimizer_is_left_alone(named: bool, tmp_path: Path) -> None:
+    # As many slots as RMSprop has, which is what the model gets.
+    model, path = forgotten(keras.optimizers.Adagrad(0.01), tmp_path / "m.keras", named)
+    state = r"adagrad(_\d+)?" if named else "an unknown optimizer"
+    with pytest.warns(UserWarning, match=f"does not say which optimizer .* the state of {state} is left alone"):
+        loaded = kio.load_model(path)
+    for a, b in zip(values(loaded.weights), values(model.weights), strict=True):
+        np.testing.assert_array_equal(a, b)
+    fresh = keras.optimizers.RMSprop()
+    fresh.build(loaded.trainable_variables)
+    assert len(fresh.variables) == len(model.optimizer.variables)
+    for a, b in zip(values(loaded.optimizer.variables), values(fresh.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_state_that_says_it_is_the_defaults_is_loaded(tmp_path: Path) -> None:
+    model, path = forgotten(keras.optimizers.RMSprop(0.01), tmp_path / "m.keras")
+    with pytest.warns(UserWarning, match="does not say which optimizer .* its state is loaded"):
+        loaded = kio.load_model(path)
+    for a, b in zip(values(loaded.optimizer.variables), values(model.optimizer.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_who_compiled_it_says_whose_state_it_is(tmp_path: Path) -> None:
+    model, path = forgotten(keras.optimizers.Adagrad(0.01), tmp_path / "m.keras", named=False)
+    other = net(keras.optimizers.Adagrad(0.5))
+    kio.load_weights(other, path)
+    for a, b in zip(values(other.optimizer.variables), values(model.optimizer.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_kio_saves_the_optimizer_that_keras_forgot(tmp_path: Path) -> None:
+    model, path = forgotten(keras.optimizers.Adagrad(0.01), tmp_path / "m.keras")
+    kio.save_model(model, path)
+    loaded = keras.saving.load_model(path)
+    assert type(loaded.optimizer) is keras.optimizers.Adagrad
+    for a, b in zip(values(loaded.optimizer.variables), values(model.optimizer.variables), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

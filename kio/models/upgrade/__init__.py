@@ -62,7 +62,7 @@ def upgrade(
     """
     # The tables ask the installed Keras; the era of a file is known without one.
     from kio.models import eras
-    from kio.models.upgrade import keras0, keras3, training
+    from kio.models.upgrade import calls, keras0, keras3, training
     from kio.models.upgrade.layers import Layers
 
     known = era or Era()
@@ -76,6 +76,7 @@ def upgrade(
     context = Context(known, is_custom or (lambda name: False))
     if order:
         context.applied["grammar of Keras 0.x"] += 1
+    config = calls.restored(config, context)
     todays = keras3.is_todays(config, known)
     if "class_name" not in config or "config" not in config:
         changed = config  # no model: whoever builds it says so

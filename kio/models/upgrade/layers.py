@@ -109,9 +109,9 @@ class Layers:
             self.context.applied["calls in lists"] += 1
             if nested:
                 self.context.applied["calls of nested models"] += len(nested)
-        # Up to 3.10, not in 3.13, one input or output is written as a list of one, whatever the model was made with.
+        # Up to 3.10 one input or output is written as a list of one, whatever the model was made with.
         written = self.context.era.version
-        listed = legacy or (written is not None and (3,) <= written < (3, 13))
+        listed = legacy or (written is not None and (3,) <= written < (3, 11))
         single = listed and keras3.installed() >= (3, 4)
         # Today's reader takes one off for functional models, not for sequential ones.
         sequential = {each["name"] for each in made if each.get("class_name") == "Sequential"} & nested

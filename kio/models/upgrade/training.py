@@ -49,6 +49,9 @@ _GONE_METRICS = frozenset({"MeanRelativeError", "MeanTensor", "SumOverBatchSize"
 
 _REDUCTIONS = {"auto": "sum_over_batch_size"}
 
+# What Keras 3 keeps of compile() besides the optimizer.
+_KEPT = frozenset({"loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution"})
+
 # Arguments of optimizers that only TensorFlow's runtime knew.
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 _RUNTIME = ("jit_compile", "is_legacy_optimizer", "experimental_aggregate_gradients", "mesh")
@@ -77,6 +80,15 @@ def upgrade(training: Config, context: Context, outputs: int = 1) -> Config:
             made[key] = training[key]
     context.applied["training configuration"] += 1
     return made
+
+
+def forgotten(compiled: Any) -> bool:
+    """Whether a ``compile_config`` is one that its optimizer was taken out of.
+
+    Every Keras 3 does so to the live model when it saves it as legacy HDF5, for any ``.keras`` that it saves
+    later.  Whoever reads that compiles with the default of ``compile``, RMSprop.
+    """
+    return isinstance(compiled, dict) and "optimizer" not in compiled and compiled.keys() >= _KEPT
 
 
 def _each(value: Any, change: Any) -> Any:

@@ -26,7 +26,9 @@ import optimizers  # noqa: F401
 import preprocessing  # noqa: F401
 from registry import KINDS, MODERN, VERSION, keras
 
-FORMATS = (".h5", ".keras", ".weights.h5", ".only.h5")
+# The whole model in HDF5 is last: with it Keras 3 forgets which optimizer it was compiled with, and a .keras
+# that is saved after it does not tell.
+FORMATS = (".keras", ".weights.h5", ".only.h5", ".h5")
 
 
 def flat(value):

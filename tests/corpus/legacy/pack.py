@@ -19,6 +19,13 @@ BETWEEN = set(
 TOO_LARGE = {"mobilenet"}
 
 
+def formats(writer, kind):
+    """What is kept of a kind."""
+    if writer.startswith("keras-3") and kind not in BETWEEN:
+        return (".h5", ".only.h5")  # the corpus next door has .keras and .weights.h5 of all sorts of models
+    return (".h5", ".keras", ".weights.h5", ".only.h5")
+
+
 def main(folders):
     for folder in map(Path, folders):
         with zipfile.ZipFile(HERE / f"{folder.name}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -26,9 +33,10 @@ def main(folders):
                 kind = path.name.split(".")[0]
                 if kind in TOO_LARGE or (folder.name not in WHOLE and kind not in BETWEEN):
                     continue
-                if folder.name.startswith("keras-3") and path.name.endswith((".keras", ".weights.h5")):
-                    continue  # the corpus next door has them
-                if folder.name.startswith("keras-3") and not (folder / f"{kind}.h5").exists():
+                kept = formats(folder.name, kind)
+                if path.suffix != ".npz" and path.name.removeprefix(kind) not in kept:
+                    continue
+                if not any((folder / f"{kind}{suffix}").exists() for suffix in kept if suffix in (".h5", ".keras")):
                     continue  # it could not write the model, for the weights to be loaded into
                 # A date and rights that say nothing.
                 member = zipfile.ZipInfo(path.name)
