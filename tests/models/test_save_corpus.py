@@ -33,6 +33,8 @@ FILES = sorted(HERE.glob("*/model.keras"))
 SKIPPED = {"lora", "lora_int8"}
 if keras.backend.backend() == "jax":
     SKIPPED |= {"float64", "float64_optimizer"}  # which JAX narrows to float32
+# Layers that Keras makes of TensorFlow's functions, whatever the backend.
+NEEDS_TENSORFLOW = {"hashing", "jax_layer", "lookup_adapted", "lookup_given", "text_vectorization"}
 # What their layers do not take back, from the file that they wrote.
 UNLOADED = {"awq", "gptq"}
 
@@ -50,6 +52,8 @@ def loaded(path: Path) -> Any:
     backend = json.loads((path.parent / "expected.json").read_text()).get("backend", "jax")
     if backend != keras.backend.backend():
         pytest.skip(f"a case of {backend}")
+    if path.parent.name in NEEDS_TENSORFLOW:
+        pytest.importorskip("tensorflow", reason="a layer that Keras makes of TensorFlow's functions")
     if path.parent.name in UNLOADED:
         with pytest.raises(kio.MatchError, match="load_own_variables"):
             kio.load_model(path, safe_mode=False)
