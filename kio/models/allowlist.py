@@ -22,6 +22,7 @@ Spec: keras/src/saving/serialization_lib.py, ``_retrieve_class_or_fn``.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -193,6 +194,24 @@ def builtin_function(name: Any, module: Any) -> Any:
         if isinstance(found, type) and issubclass(found, _roots()):
             return found
     return None
+
+
+@cache
+def accepted(name: str) -> frozenset[str] | None:
+    """The arguments of a class by name, None where it is not known."""
+    cls = builtin_class(name, None)
+    if cls is None:
+        return None
+    found: set[str] = set()
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        if init is None or base is object:
+            continue
+        parameters = inspect.signature(init).parameters
+        found.update(parameters)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return frozenset(found)
 
 
 def _public(module: str) -> list[str]:

@@ -41,6 +41,8 @@ _INT4 = (3, 11)
 RENAMED = {"Orthogonal": ("OrthogonalInitializer", (3, 4)), "Identity": ("IdentityInitializer", (3, 3, 3))}
 # A class that has another name in public, by its own.
 _PUBLIC = {"GroupedQueryAttention": "GroupQueryAttention"}
+# Policies of quantized layers.
+_MODES = {"QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy"}
 # What graphs of operations hold, and since when it can be read.
 PARTS = {"__ellipsis__": (3, 3, 3), "GetItem": (3, 3, 3)}
 # What the configuration of a functional model has.
@@ -131,7 +133,7 @@ def downgraded(
     if version >= (newest or installed()):
         return tree
     # As a reader will see it: lists for tuples.
-    return _Downgrade(version, kin, newest is not None).of(json.loads(json.dumps(tree)))
+    return _Downgrade(version, kin, newest).of(json.loads(json.dumps(tree)))
 
 
 def built_once(name: str, config: dict[str, Any], version: tuple[int, ...]) -> dict[str, Any]:
@@ -147,8 +149,11 @@ def _nobodys(name: str) -> bool:
 
 
 class _Downgrade:
-    def __init__(self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], reading: bool) -> None:
-        self.version, self.kin, self.reading = version, kin, reading
+    def __init__(
+        self, version: tuple[int, ...], kin: Mapping[str, Sequence[str]], newest: tuple[int, ...] | None
+    ) -> None:
+        self.version, self.kin, self.newest = version, kin, newest or NEWEST
+        self.reading = newest is not None
 
     def of(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -164,6 +169,8 @@ class _Downgrade:
             ours = module.split(".")[0] == "keras"
             if ours and name == "DTypePolicy" and self.version < _POLICIES:
                 return config.get("name")
+            if ours and name in _MODES and self.version < _POLICIES:
+                raise self.refusal(f"a quantized layer of class {name}", _POLICIES)  # it scales otherwise
             if ours or name in PARTS:
                 self.check_class(name)
             bases = (_PUBLIC.get(name, name),) if ours else self.kin.get(name.rpartition(">")[2], ())
@@ -176,12 +183,16 @@ class _Downgrade:
             value = {**value, "config": self.in_old_form(name, module, config, value.get("build_config"))}
         for key, item in value.items():
             since = ACTIVATION_SINCE.get(item) if isinstance(item, str) and key.endswith("activation") else None
+            if since is not None and self.reading and _has_activation(str(item)):
+                continue
             if since is not None and self.version < since:
                 raise self.refusal(f"activation {item}", since)
         return {key: self.of(item) for key, item in value.items()}
 
     def check_class(self, name: str) -> None:
         since = CLASS_SINCE.get(name) or PARTS.get(name)
+        if name in CLASS_SINCE and self.reading and _arguments(name) is not None:
+            return  # the table has not seen every release
         if since is not None and self.version < since:
             raise self.refusal(f"class {name}", since)
 
@@ -190,11 +201,20 @@ class _Downgrade:
         for key, neutral, since in ARGUMENTS_OF.get(name, ()):
             if key not in config or self.version >= since:
                 continue
-            # Some constructors store False where None was meant.
-            if config[key] != neutral and not (neutral is None and config[key] is False):
+            if self.reading and key in (_arguments(name) or ()):
+                continue
+            if not self.says_nothing(name, key, config[key], neutral):
                 raise self.refusal(f"{name}({key}={shown(config[key])})", since)
             config = {k: v for k, v in config.items() if k != key}
         return config
+
+    def says_nothing(self, name: str, key: str, value: Any, neutral: Any) -> bool:
+        """Whether an argument asks for what that version does without it."""
+        if key == "data_format" and value == "channels_last":
+            # One could do nothing else, the others went by the user's settings, which a reader can ask for.
+            return name == "ZeroPadding1D" or (self.reading and _image_data_format() == value)
+        # Some constructors store False where None was meant.
+        return bool(value == neutral or (neutral is None and value is False))
 
     def in_old_form(self, name: str, module: str, config: dict[str, Any], build: Any) -> dict[str, Any]:
         """The same said as the version says it."""
@@ -202,7 +222,7 @@ class _Downgrade:
         if self.version < _FROZEN and config.keys() >= _GRAPH and config.get("trainable") is True:
             del config["trainable"]  # it would be said to all layers, once they are made
         if self.version < _STRUCTURES and config.keys() >= _GRAPH:
-            if self.version < _NESTED:
+            if self.version < _NESTED <= self.newest:
                 inner = {layer.get("name") for layer in config["layers"] if _is_graph(layer)}
                 config["output_layers"] = _earlier(config["output_layers"], inner)
             for key in ("input_layers", "output_layers"):
@@ -225,6 +245,24 @@ class _Downgrade:
         return UnsupportedError(
             f"{where}: expected what Keras {_text(self.version)} has, found {what}, known in {_text(since)} and later"
         )
+
+
+def _arguments(name: str) -> Collection[str] | None:
+    from kio.models import allowlist
+
+    return allowlist.accepted(name)
+
+
+def _has_activation(name: str) -> bool:
+    import keras
+
+    return hasattr(keras.activations, name)
+
+
+def _image_data_format() -> str:
+    import keras
+
+    return str(keras.config.image_data_format())
 
 
 def _is_graph(layer: Any) -> bool:

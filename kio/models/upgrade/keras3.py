@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from kio.models import eras
-from kio.models.allowlist import builtin_class, version
+from kio.models.allowlist import accepted, builtin_class, version
 from kio.models.upgrade import int4
 from kio.models.upgrade.objects import module_of
 from kio.models.upgrade.rule import Config, Context, Era, refuse
@@ -82,6 +82,8 @@ def adapted(config: Config, context: Context) -> Config:
     if written is None or written < int4.SAID:
         changes.append(lambda name, inner: int4.newer(name, inner, context, here))
     changed = _adapted(config, changes)
+    if written is not None and written > here:
+        changed = eras.downgraded(changed, here, {}, newest=written)
     return changed if isinstance(changed, dict) and changes else config
 
 
@@ -94,24 +96,6 @@ def _adapted(node: Any, changes: Sequence[Change]) -> Any:
                 inner = node["config"] = change(name, inner)
         return node
     return [_adapted(each, changes) for each in node] if isinstance(node, list) else node
-
-
-@cache
-def _accepted(name: str) -> frozenset[str] | None:
-    """The arguments of a class by name, None where it is not known."""
-    cls = builtin_class(name, None)
-    if cls is None:
-        return None
-    found: set[str] = set()
-    for base in cls.__mro__:
-        init = vars(base).get("__init__")
-        if init is None or base is object:
-            continue
-        parameters = inspect.signature(init).parameters
-        found.update(parameters)
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            break
-    return frozenset(found)
 
 
 def check_operation(module: str, name: str, inner: Config, what: str) -> None:
@@ -160,10 +144,10 @@ def _is_usual(value: Config) -> bool:
 
 def known(name: str, inner: Config, context: Context) -> Config:
     """Arguments without those that this Keras does not know and that say nothing."""
-    accepted = _accepted(name)
-    if accepted is None:
+    taken = accepted(name)
+    if taken is None:
         return inner
-    extra = [key for key in inner if key not in accepted and _says_nothing(key, inner)]
+    extra = [key for key in inner if key not in taken and _says_nothing(key, inner)]
     if extra:
         context.applied["arguments of a newer Keras at their default"] += len(extra)
         inner = {key: value for key, value in inner.items() if key not in extra}
