@@ -20,19 +20,15 @@ of tf.keras; notes/keras.md 3.6.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kio.mapping import cudnn
+from kio.mapping.cudnn import Array, Make
 from kio.mapping.tree import Leaf, Part
-
-Array = npt.NDArray[Any]
-Make = Callable[[Sequence[Array]], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +40,14 @@ class Era:
         backend: ``backend`` as stored, or None.
         counted: Keras 0.x: weights are known by number only, each layer's together.
         whole: Whether the model is in the file, too.
+        running_std: Whether what normalizations kept is called so, as in Keras 1 only.
     """
 
     version: str | None = None
     backend: str | None = None
     counted: bool = False
     whole: bool = False
+    running_std: bool = False
 
     @property
     def deviations(self) -> bool:
@@ -57,7 +55,7 @@ class Era:
 
         Whole models have had a version since 1.0.7; weights alone of Keras 1 never had one.
         """
-        return self.counted or (self.whole and self.version is None)
+        return self.counted or (self.whole and self.running_std and self.version is None)
 
     @property
     def keras1(self) -> bool:

@@ -367,7 +367,7 @@ class _Match:
         """Say where a variance may be a deviation, or the other way round: Keras 1 changed it without a mark."""
         era = self.stored.era
         kept = [leaf for part in parts if part.node.cls == "batch_normalization" for leaf in part.leaves]
-        if era.version or self.stored.counted or not any(self.chosen(leaf) for leaf in kept if leaf.name == VARIANCE):
+        if era.version or not era.running_std or not any(self.chosen(leaf) for leaf in kept if leaf.name == VARIANCE):
             return
         if not era.whole:
             self.made.doubts.append(

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kio.mapping.h5_convert import Make
+from kio.mapping.cudnn import Make
 from kio.mapping.h5_stored import StoredLayer
 from kio.mapping.plan import Converted, Plan, Skipped, refusal
 from kio.mapping.tree import Leaf, Node

@@ -85,7 +85,9 @@ class StoredLayers:
         if self.era.keras1 and self.era.backend is None:
             told = _backend(name for layer in self.layers for name in layer.names)
             self.era, self.told = replace(self.era, backend=told), told or ""
-        self.era = replace(self.era, counted=bool(self.counted), whole=prefix == "model_weights")
+        names_of_1 = (name for layer in self.layers for name in layer.names) if self.era.keras1 else ()
+        running = any("running_std" in name for name in names_of_1)
+        self.era = replace(self.era, counted=bool(self.counted), whole=bool(prefix), running_std=running)
         top = self._attributes(below + TOP)
         self.own = self._layer(below + TOP, TOP) if _has(top, "weight_names") else None
         has_optimizer = _has(self._attributes("optimizer_weights"), "weight_names")

@@ -219,7 +219,7 @@ def test_outputs(keras, version, name):
         np.testing.assert_allclose(got, saved[f"output_{k}"], rtol=TOLERANCE.get(name, 2e-4), atol=1e-5)
 
 
-# What an older Keras cannot do with a model of 3.15.1: the case, the first that can (None: none), a part of the error.
+# What an older Keras cannot do with a model of 3.15.1: the case, the first that can, a part of the error.
 NEWER = {
     "awq": ((3, 14), "AWQDTypePolicy"),
     "dtype_policy_map": ((3, 4), "DTypePolicyMap"),
@@ -250,8 +250,9 @@ UNCOMPARED = {
 @pytest.mark.parametrize("folder", [folder for folder in CASES if folder.parent.name == "3.15.1"], ids=lambda f: f.name)
 def test_a_model_of_the_newest_keras(keras, folder):
     """It loads on any older Keras that can do the same, and what that cannot is said."""
-    path = folder / "model.keras"
-    version = tuple(map(int, keras.__version__.split(".")[:2]))
+    from kio.models.eras import installed
+
+    path, version = folder / "model.keras", installed()[:2]
     expected = spec(folder)
     if version >= (3, 15) or expected["writer"]["backend"].split()[0] != keras.backend.backend() or not path.exists():
         pytest.skip("of this Keras, or of another backend")

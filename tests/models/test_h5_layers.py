@@ -20,11 +20,10 @@ from keras.src.legacy.saving import legacy_h5_format  # noqa: E402
 import kio  # noqa: E402
 from kio.errors import CorruptError, MatchError  # noqa: E402
 from tests.conftest import Legacy  # noqa: E402
-from tests.models.kinds import KINDS, NEWEST, made  # noqa: E402
+from tests.models.kinds import KINDS, NEWEST, VERSION, made  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
-VERSION = tuple(map(int, keras.__version__.split(".")[:2]))
 # Kinds that have no layers to count or no weights, or a dtype that the format cannot hold.
 UNFIT = {"sequential_unbuilt", "subclassed", "augmentation", "float8", "int8"}
 

@@ -10,7 +10,6 @@ Spec: ``serialize_node`` of ``functional.py`` of Keras 3.2.1 and 3.3.0.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from math import prod
@@ -25,14 +24,13 @@ Place = list[Any]
 
 
 def restored(config: Config, context: Context) -> Config:
-    """The configuration with the numbers of calls.
+    """The configuration with the numbers of calls; changed in place.
 
     Raises:
         UpgradeError: where several numberings agree with what was written.
     """
     if context.era.version is None or context.era.version[:2] != (3, 2):
         return config
-    config = copy.deepcopy(config)
     for inner in _models(config):
         _restore(inner, context)
     return config
