@@ -34,22 +34,38 @@ from kio.layers.others import (
     MultiHeadAttention,
     RadialConstraint,
     RandomFourierFeatures,
-    SimpleRNN,
     Softmax,
+)
+from kio.layers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
+    SimpleRNN,
 )
 from kio.layers.regularizers import ActivityRegularizer
 from kio.layers.tf_function import TFFunction
 from kio.layers.wrappers import TimeDistributed
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "ActivityRegularizer",
     "Adagrad",
+    "Bidirectional",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "CosineMerge",
     "DecayedSchedule",
     "DepthwiseConv1D",

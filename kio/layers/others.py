@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import keras
-from keras import constraints, initializers, ops, regularizers
+from keras import constraints, initializers, ops
 
 
 def _functional() -> type:
@@ -30,15 +30,6 @@ def _functional() -> type:
 
 
 Functional: Any = keras.saving.register_keras_serializable("kio", "Functional")(_functional())
-
-
-@keras.saving.register_keras_serializable("kio", "SimpleRNN")
-class SimpleRNN(keras.layers.SimpleRNN):  # type: ignore[misc]
-    """With the activity regularizer that Keras 3's takes and forgets."""
-
-    def __init__(self, units: int, activity_regularizer: Any = None, **options: Any) -> None:
-        super().__init__(units, **options)
-        self.activity_regularizer = regularizers.get(activity_regularizer)
 
 
 @keras.saving.register_keras_serializable("kio", "LayerNormalization")

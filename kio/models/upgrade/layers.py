@@ -13,7 +13,7 @@ import keras
 
 from kio.errors import CorruptError, shown
 from kio.models.allowlist import builtin_class
-from kio.models.upgrade import graph, keras1, keras2, keras3, names, objects, tf_ops
+from kio.models.upgrade import graph, keras1, keras2, keras3, masks, names, objects, tf_ops
 from kio.models.upgrade.rule import Config, Context, Rule, refuse
 
 _FUNCTIONAL = {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional"}
@@ -93,7 +93,10 @@ class Layers:
             config = names.renamed(config, context.renamed)
             context.applied["name with slashes"] += len(context.renamed)
         self.root = {k: v for k, v in config.items() if k not in ("keras_version", "backend")}
-        return self.layer(self.root)
+        made = self.layer(self.root)
+        if not context.era.modern:
+            masks.keep(made, context)
+        return made
 
     def functional(self, node: Config) -> Config:
         inner = dict(node["config"])
