@@ -1,0 +1,171 @@
+"""The campaign: writes batches, reads them on each backend, makes failures small.  See the package's docstring."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.fuzz.old_models.minimise import minimise
+
+_ROOT = Path(__file__).parents[3]
+_BATCH = 200
+_BAD = ("WRONG", "EXCEPTION")
+# How much worse than the writer's own numbers under a nudge a result may be.
+_SLACK = 30.0
+_NUDGE = 1e-6
+
+
+class Campaign:
+    """Runs writer and readers in processes of their own.
+
+    Args:
+        writer: A Python with tf.keras.
+        backends: Of Keras 3.
+        work: Everything is written below it.
+    """
+
+    def __init__(self, writer: str, backends: list[str], work: Path) -> None:
+        self.writer, self.backends, self.work = writer, backends, work
+        self.batches = 0
+
+    def _python(self, python: str, *arguments: str, **environment: str) -> None:
+        given = {**os.environ, "PYTHONPATH": str(_ROOT), **environment}
+        done = subprocess.run(
+            [python, "-W", "ignore", "-m", *arguments], cwd=_ROOT, env=given, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(arguments)}: {done.stderr[-3000:]}")
+
+    def write(self, *arguments: str) -> Path:
+        """One batch; the folder of its cases."""
+        self.batches += 1
+        folder = self.work / f"batch{self.batches:04d}"
+        self._python(self.writer, "tests.fuzz.old_models.generate", "--out", str(folder), *arguments)
+        return folder
+
+    def recipes(self, given: list[Any], *arguments: str) -> Path:
+        """The same of these recipes."""
+        path = self.work / f"recipes{self.batches:04d}.json"
+        path.write_text(json.dumps(given))
+        return self.write("--recipes", str(path), *arguments)
+
+    def read(self, folder: Path, backends: list[str] | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+        """What each case comes to, by case and backend."""
+        found = {}
+        for backend in backends or self.backends:
+            self._python(sys.executable, "tests.fuzz.old_models.compare", str(folder), KERAS_BACKEND=backend)
+            for line in (folder / f"{backend}.jsonl").read_text().splitlines():
+                each = json.loads(line)
+                found[each["case"], backend] = each
+        return found
+
+    def settle(self, folder: Path, found: dict[tuple[str, str], dict[str, Any]]) -> None:
+        """Call unstable what the writer itself computes otherwise after a nudge; changed in place."""
+        from tests.fuzz.old_models.stability import distances
+
+        wrong = sorted({case for (case, _), each in found.items() if each["kind"] == "WRONG"})
+        if not wrong:
+            return
+        given = [json.loads((folder / case / "recipe.json").read_text()) for case in wrong]
+        moved = self.recipes(given, "--nudge", str(_NUDGE))
+        for k, case in enumerate(wrong):
+            allowed = distances(folder / case / "numbers.npz", moved / f"{k:05d}" / "numbers.npz")
+            for backend in self.backends:
+                each = found.get((case, backend), {})
+                if each.get("kind") == "WRONG" and each["error"] < _SLACK * allowed.get(each["why"].split(":")[0], 0.0):
+                    each["kind"] = "unstable"
+        shutil.rmtree(moved)
+
+    def small(self, failures: dict[str, tuple[Any, str]], backend: str) -> dict[str, Any]:
+        """Failures of one backend made small."""
+
+        def judge(recipes: list[Any]) -> list[str]:
+            folder = self.recipes(recipes)
+            found = self.read(folder, [backend])
+            shutil.rmtree(folder)
+            return [signature(found.get((f"{k:05d}", backend), {})) for k in range(len(recipes))]
+
+        return minimise(failures, judge)
+
+
+def signature(found: dict[str, Any]) -> str:
+    """What makes two failures the same: numbers and names left out."""
+    why = re.sub(r"\d+|'[^']*'", "", found.get("why", ""))
+    return f"{found.get('kind')} {why[:60]}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.old_models")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--writer", default="tf_keras", help="tf_keras, or the path of a Python with TensorFlow")
+    parser.add_argument("--backends", default="jax,torch")
+    parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--keep", type=Path, help="where failures go; default: a temporary folder")
+    parser.add_argument("--small", action="store_true", help="make failures small")
+    parser.add_argument("--batch", type=int, default=_BATCH)
+    parser.add_argument("--again", type=Path, nargs="*", default=[], help="recipes, or folders of cases, kept before")
+    options = parser.parse_args()
+    writer = sys.executable if options.writer == "tf_keras" else options.writer
+    kept = options.keep or Path(tempfile.mkdtemp(prefix="kio-old-models-"))
+    kept.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kio-fuzz-") as work:
+        campaign = Campaign(writer, options.backends.split(","), Path(work))
+        return _run(campaign, options, kept)
+
+
+def _run(campaign: Campaign, options: argparse.Namespace, kept: Path) -> int:
+    started = time.monotonic()
+    tally: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    failures: dict[str, dict[str, tuple[Any, str]]] = {}
+    done = 0
+    while done < (options.count if not options.again else 1):
+        if time.monotonic() - started > options.seconds:
+            break
+        n = min(options.batch, options.count - done)
+        if options.again:
+            paths = [path / "recipe.json" if path.is_dir() else path for path in options.again]
+            folder = campaign.recipes([json.loads(path.read_text()) for path in paths])
+        else:
+            folder = campaign.write("--seed", str(options.seed + done), "--count", str(n))
+        found = campaign.read(folder)
+        campaign.settle(folder, found)
+        done += n
+        for (case, backend), each in sorted(found.items()):
+            tally[f"{backend} {each['kind']}"] += 1
+            if each["kind"] in ("refused", "warned"):
+                reasons[f"{each['kind']} {re.sub('[0-9]+', '#', each['why'])[:150]}"] += 1
+            if each["kind"] not in _BAD:
+                continue
+            print(f"{each['kind']} {backend} {case}: {each['why'][:300]} {each.get('error', '')}", flush=True)
+            shutil.copytree(folder / case, kept / case, dirs_exist_ok=True)
+            (kept / case / f"{backend}.json").write_text(json.dumps(each))
+            recipe = json.loads((folder / case / "recipe.json").read_text())
+            failures.setdefault(backend, {})[case] = (recipe, signature(each))
+        shutil.rmtree(folder)
+        print(f"{done} models, {time.monotonic() - started:.0f} s: {dict(sorted(tally.items()))}", flush=True)
+    for reason, n in reasons.most_common():
+        print(f"  {n:5d} {reason}")
+    if options.small:
+        for backend, given in failures.items():
+            for case, recipe in campaign.small(given, backend).items():
+                (kept / case / f"small-{backend}.json").write_text(json.dumps(recipe))
+                print(f"{case} {backend} {given[case][1]}\n    {json.dumps(recipe)}", flush=True)
+    if failures:
+        print(f"failures are in {kept}")
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
