@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.utils import io_utils
 
 from kio import api, writing
 from kio.errors import FormatError, MatchError, UnknownFormatError, UnsupportedError
+from kio.keras_private import print_msg
 from kio.models import load, rng, save, snapshot, training_state
 from kio.models.training_state import TrainingState
 from kio.raw.sink import Sink
@@ -154,7 +154,7 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             text = f"\nEpoch {self._epoch_saved + 1}: finished saving model to {saving.path}"
 
             def then() -> None:
-                io_utils.print_msg(text)
+                print_msg(text)
 
             self.verbose = 0  # Keras would say so now
         self._saves.begin(saving, then)

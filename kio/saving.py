@@ -75,9 +75,9 @@ def _may_write(filepath: Any, overwrite: bool) -> bool:
         exists = False
     if overwrite or not exists:
         return True
-    from keras.src.utils import io_utils
+    from kio.keras_private import ask_to_proceed_with_overwrite
 
-    return bool(io_utils.ask_to_proceed_with_overwrite(filepath))
+    return bool(ask_to_proceed_with_overwrite(filepath))
 
 
 # What kio leaves to Keras: kinds of input that it does not read at all.  What it reads and
@@ -168,7 +168,8 @@ def _replacement_save_weights(stock: Any) -> Any:
 def _targets() -> Iterator[tuple[Any, str, Any]]:
     """What install() replaces: (owner, attribute, maker of the replacement)."""
     import keras
-    from keras.src.saving import saving_api
+
+    from kio.keras_private import saving_api
 
     for owner in (keras.saving, keras.models, saving_api):
         yield owner, "load_model", _replacement_load_model

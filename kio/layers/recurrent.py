@@ -17,7 +17,8 @@ from typing import Any
 
 import keras
 from keras import ops, regularizers
-from keras.src import backend
+
+from kio.keras_private import rnn
 
 
 class _Handed:
@@ -100,7 +101,7 @@ class RNN(_Handed, keras.layers.RNN):  # type: ignore[misc]
             made, new = self.cell(x, list(states[1:]), **options)
             return made, [made, *(new if isinstance(new, (list, tuple)) else [new])]
 
-        last, outputs, states = backend.rnn(
+        last, outputs, states = rnn(
             step,
             sequences,
             [before, *initial_state],

@@ -16,7 +16,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src import backend
+
+from kio.keras_private import compute_output_spec
 
 if hasattr(keras, "tree"):
     flatten, pack = keras.tree.flatten, keras.tree.pack_sequence_as
@@ -96,7 +97,7 @@ class TFFunction(keras.Operation):  # type: ignore[misc]
             args_, kwargs_ = pack((args, kwargs), values)
             return self.call(*args_, **kwargs_)
 
-        return backend.compute_output_spec(run, *(_dense(flat[i]) for i in places))
+        return compute_output_spec(run, *(_dense(flat[i]) for i in places))
 
     def get_config(self) -> dict[str, Any]:
         return {"function": self.function, "name": self.name}

@@ -27,40 +27,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
-from keras.src import api_export
-from keras.src.backend.common import global_state
-from keras.src.saving import object_registration, serialization_lib
+import keras
 
 from kio.errors import FormatError, UnsupportedError, shown
-
-# Roots of Keras's object tables, wherever they live in this version.
-_ROOTS = (
-    ("keras.src.ops.operation", "Operation"),
-    ("keras.src.layers.layer", "Layer"),
-    ("keras.src.losses.loss", "Loss"),
-    ("keras.src.metrics.metric", "Metric"),
-    ("keras.src.optimizers.base_optimizer", "BaseOptimizer"),
-    ("keras.src.optimizers.optimizer", "Optimizer"),
-    ("keras.src.optimizers.multi_optimizer", "OptimizerMap"),
-    ("keras.src.optimizers.schedules.learning_rate_schedule", "LearningRateSchedule"),
-    ("keras.src.initializers.initializer", "Initializer"),
-    ("keras.src.regularizers.regularizers", "Regularizer"),
-    ("keras.src.constraints.constraints", "Constraint"),
-    ("keras.src.dtype_policies.dtype_policy", "DTypePolicy"),
-    ("keras.src.dtype_policies.dtype_policy_map", "DTypePolicyMap"),
-    ("keras.src.quantizers.quantizers", "Quantizer"),
-    ("keras.src.quantizers.quantization_config", "QuantizationConfig"),
-    ("keras.src.quantizers.gptq_config", "GPTQConfig"),
-    ("keras.src.quantizers.awq_config", "AWQConfig"),
-    ("keras.src.random.seed_generator", "SeedGenerator"),
-    ("keras.src.layers.input_spec", "InputSpec"),
-    ("keras.src.layers.preprocessing.feature_space", "Feature"),
-    ("keras.src.layers.preprocessing.feature_space", "Cross"),
-    ("keras.src.distillation.distillation_loss", "DistillationLoss"),
-)
+from kio.keras_private import OWN, exported, get_global_attribute, is_own, names_of, roots, serialization_lib, version
 
 # Public modules whose functions compute and do nothing else.
 _FUNCTION_MODULES = (
@@ -113,11 +86,11 @@ class Resolver:
 
     def custom(self, *names: Any) -> Any:
         """The user's object of one of these names, or None."""
-        scope = global_state.get_global_attribute("custom_objects_scope_dict") or {}
+        scope = get_global_attribute("custom_objects_scope_dict") or {}
         for name in names:
             if not isinstance(name, str):
                 continue
-            for table in (scope, object_registration.GLOBAL_CUSTOM_OBJECTS, self._custom):
+            for table in (scope, keras.saving.get_custom_objects(), self._custom):
                 if table.get(name) is not None:
                     return table[name]
         return None
@@ -126,8 +99,8 @@ class Resolver:
         """The user's function of this name; files of Keras 3.0 to 3.6 left the package off."""
         found = self.custom(name)
         if found is None and ">" not in name:
-            scope = global_state.get_global_attribute("custom_objects_scope_dict") or {}
-            for table in (scope, object_registration.GLOBAL_CUSTOM_OBJECTS, self._custom):
+            scope = get_global_attribute("custom_objects_scope_dict") or {}
+            for table in (scope, keras.saving.get_custom_objects(), self._custom):
                 for key, value in table.items():
                     if key.endswith(f">{name}"):
                         return value
@@ -157,13 +130,12 @@ def builtin_class(name: Any, module: Any) -> type | None:
     if not isinstance(name, str):
         return None
     if module is None:
-        candidates = [_exported().get(_join("keras", place, name)) for place in _LEGACY_MODULES]
-        candidates.append(_vars_of("keras.src.layers").get(name))
-        candidates.append(_vars_of("keras.src.models").get(name))
+        candidates = [exported.get(_join("keras", place, name)) for place in _LEGACY_MODULES]
+        candidates += [names_of(f"{OWN}layers").get(name), names_of(f"{OWN}models").get(name)]
     elif isinstance(module, str) and module.split(".", 1)[0] in _FAMILY:
-        candidates = [_exported().get(f"{module}.{name}"), _vars_of(module).get(name)]
+        candidates = [exported.get(f"{module}.{name}"), names_of(module).get(name)]
         # keras.src.initializers.random_initializers.OrthogonalInitializer is a public alias.
-        candidates.append(_vars_of(".".join(_public(module)[:2])).get(name))
+        candidates.append(names_of(".".join(_public(module)[:2])).get(name))
     else:
         return None
     for found in candidates:
@@ -185,11 +157,11 @@ def builtin_function(name: Any, module: Any) -> Any:
     else:
         return None
     for place in places:
-        found = _exported().get(f"{place}.{name}")
+        found = exported.get(f"{place}.{name}")
         if found is None:
             # An alias: only the first of several public names is in the registry.
-            found = _vars_of(place).get(name)
-        if isinstance(found, FunctionType) and found.__module__.startswith("keras.src."):
+            found = names_of(place).get(name)
+        if isinstance(found, FunctionType) and is_own(found):
             return found
         if isinstance(found, type) and issubclass(found, _roots()):
             return found
@@ -263,13 +235,6 @@ def all_unknown(errors: Sequence[UnknownClassError]) -> UnknownClassError:
     )
 
 
-def version() -> str:
-    """The version of the installed Keras."""
-    from keras.src.version import __version__
-
-    return str(__version__)
-
-
 @contextlib.contextmanager
 def resolving(resolver: Resolver) -> Iterator[None]:
     """Let Keras find classes and functions through ``resolver`` alone, in this thread.
@@ -333,30 +298,7 @@ def _retrieve(
 
 @cache
 def _roots() -> tuple[type, ...]:
-    found = (_vars_of(module).get(name) for module, name in _ROOTS)
-    return tuple(dict.fromkeys(root for root in found if isinstance(root, type)))
-
-
-def _exported() -> dict[str, Any]:
-    # get_symbol_from_name of Keras 3.0.0 forgets to return what it finds.
-    return api_export.REGISTERED_NAMES_TO_OBJS  # type: ignore[no-any-return]
-
-
-def _vars_of(module: str) -> dict[str, Any]:
-    """The names of a module that is loaded already; empty if it is not."""
-    loaded = sys.modules.get(module) or _attribute(module)
-    return {} if loaded is None else vars(loaded)
-
-
-def _attribute(module: str) -> ModuleType | None:
-    """A module of Keras that ``import keras`` brings as an attribute: 3.4 to 3.8 name theirs keras.api.…"""
-    first, *rest = module.split(".")
-    found = sys.modules.get(first) if first == "keras" else None
-    for part in rest:
-        found = vars(found).get(part) if found is not None else None
-        if not isinstance(found, ModuleType) or not found.__name__.startswith("keras."):
-            return None
-    return found
+    return roots()
 
 
 def _join(*parts: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kio.errors import ChecksumError, KioError, LimitError, MatchError, UnsafeError, shown
+from kio.keras_private import is_own
 from kio.limits import DEFAULT, Limits
 from kio.mapping.tree import Node
 
@@ -62,7 +63,7 @@ def _set_words(layer: Any, folder: str) -> bool:
     load = getattr(type(layer), "load_assets", None)
     inner = getattr(layer, "_lookup_layer", layer)
     path = os.path.join(folder, "vocabulary.txt")
-    if not str(getattr(load, "__module__", "")).startswith("keras.src.layers.preprocessing."):
+    if not is_own(load):
         return False
     if not hasattr(inner, "set_vocabulary") or not os.path.exists(path):
         return False

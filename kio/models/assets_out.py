@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kio.errors import MatchError, shown
+from kio.keras_private import is_own
 from kio.mapping.tree import Node
 
 
@@ -45,7 +46,7 @@ def _check_vocabulary(node: Node, path: str) -> None:
     """
     layer: Any = getattr(node.handle, "_lookup_layer", node.handle)
     save = getattr(type(layer), "save_assets", None)
-    if not str(getattr(save, "__module__", "")).startswith("keras.src.") or not os.path.exists(path):
+    if not is_own(save) or not os.path.exists(path):
         return
     tokens = [str(token) for token in layer.get_vocabulary(include_special_tokens=True)]
     with open(path) as file:

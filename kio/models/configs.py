@@ -19,13 +19,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
-from keras.src.saving import serialization_lib
-from keras.src.utils import naming
 
 from kio.errors import CorruptError, FormatError, KioError, LimitError, shown
+from kio.keras_private import ObjectSharingScope, in_safe_mode, uniquify, version
 from kio.limits import DEFAULT, Limits
 from kio.models import rebuilt
-from kio.models.allowlist import Resolver, resolving, version
+from kio.models.allowlist import Resolver, resolving
 from kio.models.safety import check
 from kio.models.upgrade import Era, Upgraded, upgrade
 
@@ -72,7 +71,7 @@ def model_from_config(
     """
     tree = copy.deepcopy(dict(config)) if isinstance(config, Mapping) else parse_config(config, limits)
     # keras.config.enable_unsafe_deserialization() is the user's word for the whole process.
-    ambient = serialization_lib.in_safe_mode()
+    ambient = in_safe_mode()
     safe = safe_mode if ambient is None else bool(ambient)
     resolver = Resolver(custom_objects)
     compiled = parse_config(training, limits) if training is not None and compile else None
@@ -101,7 +100,7 @@ def _built(tree: dict[str, Any], resolver: Resolver, custom_objects: dict[str, A
     try:
         with resolving(resolver) if safe else contextlib.nullcontext(), _sharing(), rebuilt.mended():
             _reserve_names(tree)
-            model = serialization_lib.deserialize_keras_object(tree, custom_objects, safe_mode=safe)
+            model = keras.saving.deserialize_keras_object(tree, custom_objects, safe_mode=safe)
             _build_activations(model)
             rebuilt.freeze(model)
             return model
@@ -217,7 +216,7 @@ def _reserve_names(tree: dict[str, Any]) -> None:
     inner = tree.get("config")
     for layer in inner.get("layers", ()) if isinstance(inner, dict) else ():
         if isinstance(layer, dict) and layer.get("class_name") == "Concatenate":
-            naming.uniquify("concatenate")
+            uniquify("concatenate")
         elif isinstance(layer, dict):
             _reserve_names(layer)
 
@@ -235,7 +234,7 @@ def _build_activations(model: Any) -> None:
 @contextlib.contextmanager
 def _sharing() -> Iterator[None]:
     """Keras's scope for objects that occur twice, leaving no trace."""
-    with serialization_lib.ObjectSharingScope():
+    with ObjectSharingScope():
         yield
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kio.errors import UnsupportedError, shown
+from kio.keras_private import is_own, ops
 from kio.models.eras_table import ACTIVATION_SINCE, ARGUMENTS_OF, CLASS_SINCE
 from kio.models.upgrade import int4
 from kio.models.upgrade.rule import Context, Era
@@ -228,7 +229,7 @@ class _Downgrade:
             for key in ("input_layers", "output_layers"):
                 if config[key] and isinstance(config[key], list) and isinstance(config[key][0], str):
                     config[key] = [config[key]]
-        if self.version < _NAMES and module.startswith("keras.src.ops."):
+        if self.version < _NAMES and module.startswith(ops("")):
             config.pop("name", None)
         seeded = module == "keras.initializers" and isinstance(config.get("seed"), dict)
         if seeded and self.version < _SEEDS and not self.reading:  # a model that is read draws no values
@@ -297,8 +298,8 @@ def kin_of(objects: Iterable[Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for obj in objects:
         cls = type(obj)
-        if not cls.__module__.startswith("keras.src."):
-            found[cls.__name__] = [base.__name__ for base in cls.__mro__ if base.__module__.startswith("keras.src.")]
+        if not is_own(cls):
+            found[cls.__name__] = [base.__name__ for base in cls.__mro__ if is_own(base)]
     return found
 
 

@@ -33,10 +33,10 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from keras.src.backend.common import global_state
-from keras.src.backend.common.stateless_scope import StatelessScope
+from keras import StatelessScope
 
 from kio.errors import LimitError, shown
+from kio.keras_private import can_defer, get_global_attribute, set_global_attribute
 from kio.models import standins, variables
 from kio.models.hook import Hook
 
@@ -106,14 +106,14 @@ class Deferral:
 
     def _create(self, variable: Any, initializer: Any, args: Any, kwargs: Any) -> None:
         """Stand in for ``Variable.__init__``: Keras's own, as in a stateless scope."""
-        before = global_state.get_global_attribute("stateless_scope")
+        before = get_global_attribute("stateless_scope")
         if before is None:
-            global_state.set_global_attribute("stateless_scope", self._scope)
+            set_global_attribute("stateless_scope", self._scope)
         try:
             _CREATION_HOOK.stock(variable, initializer, *args, **kwargs)
         finally:
-            global_state.set_global_attribute("stateless_scope", before)
-        waiting = global_state.get_global_attribute("uninitialized_variables") or []
+            set_global_attribute("stateless_scope", before)
+        waiting = get_global_attribute("uninitialized_variables") or []
         if waiting and waiting[-1] is variable:
             waiting.pop()
         if variable._value is not None:
@@ -134,7 +134,7 @@ def deferred_initialisation(limit_bytes: int | None = None, backing: str = "the 
     """
     outer = getattr(_active, "deferral", None)
     deferral = Deferral(limit_bytes, backing)
-    enabled = variables.backend_name() in _BACKENDS and not variables.nnx_enabled()
+    enabled = variables.backend_name() in _BACKENDS and not variables.nnx_enabled() and can_defer()
     with contextlib.ExitStack() as stack:
         if enabled:
             stack.enter_context(_CREATION_HOOK)
@@ -150,7 +150,7 @@ def deferred_initialisation(limit_bytes: int | None = None, backing: str = "the 
 
 def _value(self: Any) -> Any:
     """``Variable.value`` while the variable waits."""
-    scope = global_state.get_global_attribute("stateless_scope")
+    scope = get_global_attribute("stateless_scope")
     if scope is not None and scope.get_current_value(self) is not None:
         return type(self)._kio_origin.value.fget(self)
     if standins.wanted(scope is not None):
@@ -236,7 +236,7 @@ def _create(self: Any, initializer: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _torch_layer() -> type:
-    from keras.src.backend.torch.layer import TorchLayer
+    from kio.keras_private import TorchLayer
 
     return TorchLayer  # type: ignore[no-any-return]
 
@@ -244,7 +244,7 @@ def _torch_layer() -> type:
 def _post_build(self: Any) -> None:
     # Stock registers the parameters with torch.nn.Module here, which reads every value.
     deferral = getattr(_active, "deferral", None)
-    if deferral is not None and global_state.get_global_attribute("stateless_scope") is None:
+    if deferral is not None and get_global_attribute("stateless_scope") is None:
         deferral._wait(self)
     else:
         _TORCH_HOOK.stock(self)

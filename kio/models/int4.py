@@ -126,13 +126,13 @@ class _Kernel:
         return packed(values.reshape(self.shape), self.axis)
 
     def newer_scale(self, stored: Sequence[Array]) -> Array:
-        from keras.src.backend import convert_to_numpy, convert_to_tensor
+        from keras.ops import convert_to_numpy, convert_to_tensor
 
         scale = self.layer._adjust_scale_for_dequant(convert_to_tensor(stored[0]))
         return np.asarray(convert_to_numpy(scale)).reshape(self.columns)
 
     def older_scale(self, stored: Sequence[Array]) -> Array:
-        from keras.src.backend import convert_to_numpy, convert_to_tensor
+        from keras.ops import convert_to_numpy, convert_to_tensor
 
         reduced = len(self.layer._kernel_reduced_axes)
         scale = np.asarray(stored[0]).reshape((1,) * reduced + self.shape[reduced:])

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from kio.keras_private import is_own
 from kio.mapping.tree import Child, Container, Node, Stack, Tree
 from kio.models import own_variables
 from kio.models.stack import stack_of
@@ -52,26 +53,18 @@ _FUNCTIONS = (
 @cache
 def _saveable() -> Any:
     """The classes whose state Keras saves; before 3.0.5 they had no common base."""
-    try:
-        from keras.src.saving.keras_saveable import KerasSaveable
-    except ImportError:
-        from keras.src.layers.layer import Layer
-        from keras.src.losses.loss import Loss
-        from keras.src.metrics.metric import Metric
-        from keras.src.optimizers.optimizer import Optimizer
+    from kio.keras_private import KerasSaveable
 
-        return (Layer, Optimizer, Metric, Loss)
     return KerasSaveable
 
 
 @cache
 def _skipset(kind: str) -> frozenset[str] | None:
     """Attributes that Keras never walks for objects of this kind; None: it walks none of them."""
-    from keras.src.saving import saving_lib
+    from kio.keras_private import get_attr_skipset
 
-    get = getattr(saving_lib, "get_attr_skipset", None) or saving_lib.get_attr_skiplist
     try:
-        return frozenset(get(kind))
+        return frozenset(get_attr_skipset(kind))
     except ValueError:
         return None
 
@@ -80,10 +73,12 @@ def _kind_of(obj: Any) -> str:
     """What decides how Keras walks an object: ``"Functional"``, ``"Layer"``, …"""
     if hasattr(obj, "_obj_type"):
         return str(obj._obj_type())
-    from keras.src.models import Functional, Sequential
+    import keras
+
+    from kio.keras_private import Functional
 
     names = ("Layer", "Optimizer", "Metric", "Loss")
-    classes = ((Sequential, "Sequential"), (Functional, "Functional"), *zip(_saveable(), names, strict=True))
+    classes = ((keras.Sequential, "Sequential"), (Functional, "Functional"), *zip(_saveable(), names, strict=True))
     return next(name for cls, name in classes if isinstance(obj, cls))
 
 
@@ -107,7 +102,7 @@ class _Class:
     )  # fmt: skip
 
     def __init__(self, obj: Any) -> None:
-        from keras.src.utils.naming import to_snake_case
+        from kio.keras_private import to_snake_case
 
         cls = type(obj)
         self.cls: str = to_snake_case(cls.__name__)
@@ -149,8 +144,7 @@ class _Class:
 
 
 def _is_pure(name: str, raw: property) -> bool:
-    module = getattr(raw.fget, "__module__", None) or ""
-    return name in _PURE and module.startswith("keras.src.")
+    return name in _PURE and is_own(raw.fget)
 
 
 # Weakly: a notebook makes many classes of one name.

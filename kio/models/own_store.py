@@ -17,6 +17,7 @@ import numpy as np
 
 from kio.contents import Value, value_of
 from kio.errors import UnsupportedError, shown
+from kio.keras_private import is_own
 from kio.mapping.tree import Node
 from kio.models import slots, variables
 from kio.models.values import values
@@ -70,7 +71,7 @@ class Store(MutableMapping[str, Kept]):
 
 
 def _copied(what: str, value: Any) -> Value:
-    from keras.src.backend import convert_to_numpy
+    from keras.ops import convert_to_numpy
 
     if isinstance(value, variables.Variable):
         (found,) = values([value])
@@ -104,20 +105,16 @@ def own(
         if save is _base().optimizer:
             found = slots.ordered(obj, version)
             return {str(i): v for i, v in enumerate(found)}, set(map(id, found)), []
-    trusted = "save_own_variables" not in obj.__dict__ and _is_keras(save)
+    trusted = "save_own_variables" not in obj.__dict__ and is_own(save)
     store = Store(f"{node.name or node.cls}", trusted)
     obj.save_own_variables(store)
     if not trusted:
         owned = {id(v) for name in ("weights", "variables") for v in getattr(obj, name, None) or ()}
         return store.kept, None, [key for key in store.kept if store.variables.get(key) not in owned]
-    if _is_keras(cls):
+    if is_own(cls):
         return store.kept, None, []
     # A subclass that inherits what Keras's class writes: anything it added is not in there.
     return store.kept, set(store.variables.values()) | _known_to_keras(obj), []
-
-
-def _is_keras(what: Any) -> bool:
-    return str(getattr(what, "__module__", "")).startswith("keras.src.")
 
 
 def _known_to_keras(obj: Any) -> set[int]:

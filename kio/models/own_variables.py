@@ -199,7 +199,8 @@ def _finish(obj: Any, flags: dict[str, bool], lora: tuple[str, ...]) -> None:
 def _rivals(cls: Any) -> frozenset[str]:
     """Default names of Keras's optimizers that are of another kind than this one."""
     import keras
-    from keras.src.utils.naming import to_snake_case
+
+    from kio.keras_private import to_snake_case
 
     names: set[str] = set()
     own: set[str] = set()

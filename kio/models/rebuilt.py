@@ -93,7 +93,7 @@ def _node(node_data: Any, created_layers: Any, *others: Any) -> Any:
 
 
 def _functional() -> ModuleType:
-    from keras.src.models import functional
+    from kio.keras_private import functional
 
     return functional  # type: ignore[no-any-return]
 
@@ -108,7 +108,7 @@ def _compile(self: Any, config: Any) -> None:
 
 
 def _trainer() -> type:
-    from keras.src.trainers.trainer import Trainer
+    from kio.keras_private import Trainer
 
     return Trainer  # type: ignore[no-any-return]
 
@@ -117,13 +117,11 @@ _COMPILE_HOOK = Hook(_trainer, "compile_from_config", _compile)
 
 
 def _build(self: Any, config: Any) -> None:
-    from keras.src import backend
-    from keras.src.layers import layer
-    from keras.src.utils import python_utils
+    from kio.keras_private import is_default, might_have_unbuilt_state
 
-    if isinstance(config, dict) and python_utils.is_default(self.build) and layer.might_have_unbuilt_state(self):
+    if isinstance(config, dict) and is_default(self.build) and might_have_unbuilt_state(self):
         # Keras's own attempts, which it makes for models only; they fail without an exception.
-        with backend.name_scope(self.name, caller=self):
+        with keras.name_scope(self.name, caller=self):
             if "input_shape" in config:
                 self._build_by_run_for_single_pos_arg(config["input_shape"])
             elif isinstance(config.get("shapes_dict"), dict):
@@ -132,9 +130,7 @@ def _build(self: Any, config: Any) -> None:
 
 
 def _layer() -> type:
-    from keras.src.layers.layer import Layer
-
-    return Layer  # type: ignore[no-any-return]
+    return keras.Layer  # type: ignore[no-any-return]
 
 
 _BUILD_HOOK = Hook(_layer, "build_from_config", _build)

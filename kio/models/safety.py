@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
 from kio.dtypes import BY_NAME
 from kio.errors import CorruptError, LimitError, UnsafeError, shown
+from kio.keras_private import is_own
 from kio.limits import Limits
-from kio.models.allowlist import EXECUTING, Resolver, UnknownClassError, all_unknown, builtin_class, unknown
+from kio.models.allowlist import EXECUTING, Resolver, UnknownClassError, all_unknown, unknown
 
 # Values, not objects: Keras makes them without looking anything up.
 _DATA = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"})
@@ -166,8 +169,7 @@ class _Walk:
         if name == "function":
             raise self._unsafe(f"function {shown(str(layer.get('config')))} in the place of a layer")
         found = self._resolver.resolve_class(name, layer.get("registered_name", name), module)
-        operation = builtin_class("Operation", "keras.src.ops.operation")
-        if isinstance(found, type) and is_builtin(found) and operation and not issubclass(found, operation):
+        if isinstance(found, type) and is_builtin(found) and not issubclass(found, keras.Operation):
             raise self._unsafe(f"an object of class {shown(str(name))} in the place of a layer")
 
     def _unsafe(self, what: str) -> UnsafeError:
@@ -179,7 +181,7 @@ class _Walk:
 
 def is_builtin(found: Any) -> bool:
     """Whether an object is Keras's own, or one that kio has in its stead."""
-    return str(getattr(found, "__module__", "")).startswith(("keras.src.", "kio.layers."))
+    return is_own(found) or str(getattr(found, "__module__", "")).startswith("kio.layers.")
 
 
 def _is_code(inner: Mapping[str, Any], key: str) -> bool:

@@ -26,8 +26,9 @@ def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
         Exception: whatever a ``get_config`` raises.
     """
     import keras
-    from keras.src.saving.serialization_lib import ObjectSharingScope, serialize_keras_object
+    from keras.saving import serialize_keras_object
 
+    from kio.keras_private import ObjectSharingScope
     from kio.models.upgrade import training
 
     with ObjectSharingScope():

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from kio.keras_private import ops
 from kio.models import downgrade, eras
 from kio.models.upgrade.training import by_shape
 
@@ -49,10 +50,9 @@ def config(model: Any, version: tuple[int, ...], objects: Iterable[Any]) -> str:
         UnsupportedError: if a reader of ``version`` could not understand it.
         Exception: whatever a ``get_config`` raises.
     """
-    from keras.src.legacy.saving.json_utils import get_json_type
-    from keras.src.legacy.saving.saving_options import keras_option_scope
-    from keras.src.saving.object_registration import get_registered_name
-    from keras.src.saving.serialization_lib import serialize_keras_object
+    from keras.saving import get_registered_name, serialize_keras_object
+
+    from kio.keras_private import get_json_type, keras_option_scope
 
     with keras_option_scope(use_legacy_config=True):
         tree = {"class_name": get_registered_name(type(model)), "config": model.get_config()}
@@ -103,7 +103,7 @@ def _has_operations(model: Any, above: tuple[Any, ...] = ()) -> bool:
 
 def _misread(layer: dict[str, Any], version: tuple[int, ...]) -> bool:
     """Whether that Keras cannot read the layer without its module."""
-    from keras.src import layers
+    from kio.keras_private import layer_functions
 
     inner = layer.get("config")
     if not isinstance(inner, dict):
@@ -111,7 +111,7 @@ def _misread(layer: dict[str, Any], version: tuple[int, ...]) -> bool:
     if layer.get("class_name") == "Normalization" and version < eras.SCALARS and inner.get("mean") is not None:
         return True  # one number for all must be spread over the shape, which only the other grammar tells
     return any(
-        key != "name" and isinstance(value, str) and inspect.isfunction(getattr(layers, value, None))
+        key != "name" and isinstance(value, str) and inspect.isfunction(getattr(layer_functions, value, None))
         for key, value in inner.items()
     )
 
@@ -128,7 +128,7 @@ def _mend(tree: dict[str, Any], todays: dict[str, Any], version: tuple[int, ...]
         return
     for i, (row, other) in enumerate(zip(rows, others, strict=True)):
         module = str(other.get("module"))
-        if module.startswith("keras.src.ops.") or (module.startswith("keras.") and _misread(row, version)):
+        if module.startswith(ops("")) or (module.startswith("keras.") and _misread(row, version)):
             rows[i] = other
         elif isinstance(row.get("config"), dict):
             _mend(row, other, version)
@@ -146,8 +146,9 @@ def metadata(model: Any, version: tuple[int, ...], *, compiled: bool) -> dict[st
 
 def training_config(model: Any) -> dict[str, Any] | None:
     """What the model was compiled with; None if it was not."""
-    from keras.src.legacy.saving.json_utils import get_json_type
-    from keras.src.saving.object_registration import get_registered_name
+    from keras.saving import get_registered_name
+
+    from kio.keras_private import get_json_type
 
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not model.compiled:
@@ -175,25 +176,25 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _object(value: Any) -> Any:
-    from keras.src.legacy.saving.serialization import serialize_keras_object
+    from kio.keras_private import serialize_legacy
 
-    return serialize_keras_object(value) if callable(value) else value
+    return serialize_legacy(value) if callable(value) else value
 
 
 def _loss(value: Any) -> Any:
     """A loss by the name that Keras's reader finds it by."""
-    from keras.src import losses
+    from kio.keras_private import losses_by_name
 
-    found = losses.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and not by_shape(value, "losses") else None
+    found = losses_by_name.get(value) if isinstance(value, str) and not by_shape(value, "losses") else None
     return found.__name__ if inspect.isfunction(found) else _object(value)
 
 
 def _metric(value: Any) -> Any:
     """A metric as an object that is called as the user called it."""
-    from keras.src import metrics
+    from kio.keras_private import metrics_by_name
 
     # What compile() makes of some names depends on the shape of the output: readers leave them alone.
-    found = metrics.ALL_OBJECTS_DICT.get(value) if isinstance(value, str) and not by_shape(value, "metrics") else None
+    found = metrics_by_name.get(value) if isinstance(value, str) and not by_shape(value, "metrics") else None
     if not inspect.isclass(found):
         return _object(value)
     made = _object(found())

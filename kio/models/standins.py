@@ -14,15 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras.src.backend.common import global_state
 
+from kio.keras_private import HANDLE_READERS, get_global_attribute
 from kio.models import variables
-
-# TensorFlow optimizers key their slots by the tf.Variable behind a variable.  The
-# module's name was the first one before 3.0 was released, the second ever since.
-_HANDLE_READERS = frozenset(
-    {"keras.src.backend.tensorflow.optimizer_distribute", "keras.src.backend.tensorflow.optimizer"}
-)
 
 # A JAX stand-in up to this many elements is a concrete array: code may branch on it.
 _CONCRETE = 64
@@ -40,7 +34,7 @@ def handle_wanted() -> bool:
     if variables.backend_name() != "tensorflow":
         return False
     # Called by _Deferred.value, which the reader called.
-    return sys._getframe(2).f_globals.get("__name__") in _HANDLE_READERS
+    return sys._getframe(2).f_globals.get("__name__") in HANDLE_READERS
 
 
 def stand_in(variable: Any) -> Any:
@@ -80,13 +74,14 @@ def _tensorflow(variable: Any, shape: tuple[int, ...], dtype: str, fill: Any) ->
 
 def _torch_device() -> str:
     # The literal KERAS_TORCH_DEVICE and tests on names are Keras's; see torch/core.py.
-    device = global_state.get_global_attribute("torch_device")
+    device = get_global_attribute("torch_device")
     return "" if device is None else str(device)
 
 
 def _torch(variable: Any, shape: tuple[int, ...], dtype: str, fill: Any) -> Any:
     import torch
-    from keras.src.backend.torch.core import get_device, to_torch_dtype
+
+    from kio.keras_private import get_device, to_torch_dtype
 
     kind = to_torch_dtype(dtype)
     if _torch_device() == "meta":

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from keras.src.backend.torch.core import get_device
 
 from kio.dtypes import BY_NAME
+from kio.keras_private import get_device
 from kio.models import variables
 
 Array = npt.NDArray[Any]

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from keras.src.backend import convert_to_numpy
+from keras.ops import convert_to_numpy
 
 from kio import dtypes
 from kio.contents import Value, little_endian

@@ -19,30 +19,28 @@ whose values are about to be read (see ``initialisers.py``).
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
-from keras.src import backend
-from keras.src.backend.common import global_state
+import keras
 
+from kio import keras_private
 from kio.dtypes import BY_NAME
+from kio.keras_private import get_global_attribute, is_nnx_enabled
 
-Variable: type = backend.Variable
+Variable: type = keras_private.Variable
 
 # Until 3.8 users got a subclass of the class that layers use; it adds nothing.
-_exports = sys.modules.get("keras.src.backend.exports")
-_ORDINARY = frozenset({Variable, getattr(_exports, "Variable", Variable)})
+_ORDINARY = frozenset({Variable, keras.Variable})
 
 
 def backend_name() -> str:
     """The backend Keras runs on in this process."""
-    return str(backend.backend())
+    return str(keras.config.backend())
 
 
 def nnx_enabled() -> bool:
     """Whether variables are also ``flax.nnx`` variables, which keep their value elsewhere."""
-    test = getattr(sys.modules["keras.src.backend.config"], "is_nnx_enabled", None)
-    return bool(test and test())
+    return bool(is_nnx_enabled())
 
 
 def is_deferred(variable: Any) -> bool:
@@ -76,17 +74,17 @@ def nbytes_wanted(shape: Any = (), dtype: Any = None, *args: Any, **kwargs: Any)
     sides: list[int] = [side for side in shape if isinstance(side, int)] if isinstance(shape, (tuple, list)) else []
     if not sides or len(sides) < len(shape):
         return 0
-    row = BY_NAME.get(str(dtype or backend.floatx()))
+    row = BY_NAME.get(str(dtype or keras.config.floatx()))
     return math.prod(sides) * (row.itemsize if row else 8)
 
 
 def is_distributed() -> bool:
     """Whether a ``keras.distribution`` is in force that lays out new variables."""
-    return global_state.get_global_attribute("distribution") is not None
+    return keras.distribution.distribution() is not None
 
 
 def in_stateless_scope() -> bool:
-    return global_state.get_global_attribute("stateless_scope") is not None
+    return get_global_attribute("stateless_scope") is not None
 
 
 class Plain(dict[type, bool]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kio.errors import shown
+from kio.keras_private import ops
 from kio.models.downgrade import graph
 from kio.models.downgrade.table import ACTIVATIONS, MISSING, NEUTRAL, NEUTRAL_OF, OTHER_NAMES, RENAMED
 
@@ -62,7 +63,7 @@ class Layers:
         name, inner = str(node.get("class_name")), node.get("config")
         if name in MODELS:
             return self.model(node)
-        if str(node.get("module")).startswith("keras.src.ops."):
+        if str(node.get("module")).startswith(ops("")):
             self.problems.append(f"operation {shown(name)}")
             return {"class_name": name, "config": inner}
         if ">" not in name and name in MISSING["layers"]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from kio.keras_private import version
 from kio.models import eras
-from kio.models.allowlist import accepted, builtin_class, version
+from kio.models.allowlist import accepted, builtin_class
 from kio.models.upgrade import int4
 from kio.models.upgrade.objects import module_of
 from kio.models.upgrade.rule import Config, Context, Era, refuse

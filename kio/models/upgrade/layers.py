@@ -12,11 +12,12 @@ from typing import Any
 import keras
 
 from kio.errors import CorruptError, shown
+from kio.keras_private import FUNCTIONAL, ops
 from kio.models.allowlist import builtin_class
 from kio.models.upgrade import graph, keras1, keras2, keras3, masks, names, objects, tf_ops
 from kio.models.upgrade.rule import Config, Context, Rule, refuse
 
-_FUNCTIONAL = {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional"}
+_FUNCTIONAL = {"module": FUNCTIONAL, "class_name": "Functional", "registered_name": "Functional"}
 _SEQUENTIAL = {"module": "keras", "class_name": "Sequential", "registered_name": None}
 
 # Layers that Keras no longer has and kio does.
@@ -195,7 +196,7 @@ class Layers:
         name = keras2.CLASSES.get(name, name)
         if ">" in node["class_name"]:
             return self.custom(node)  # registered by somebody: never one of Keras's own
-        if str(node.get("module")).startswith("keras.src.ops."):
+        if str(node.get("module")).startswith(ops("")):
             return node  # an operation of Keras 3, whatever layer has the same name
         inner = node["config"]
         if name == "Sequential":

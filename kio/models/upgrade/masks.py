@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kio.keras_private import ops
 from kio.models.upgrade import objects
 from kio.models.upgrade.masks_table import ENDS, FIRST_ONLY, RECURRENT, Inputs, wants
 from kio.models.upgrade.rule import Config, Context
@@ -192,7 +193,7 @@ class _Masks:
 
 def _is_operation(node: Config) -> bool:
     """Whether a node computes on tensors alone: what it gives is new, without a mask."""
-    return str(node.get("module")).startswith("keras.src.ops.") or node["class_name"] == "TFFunction"
+    return str(node.get("module")).startswith(ops("")) or node["class_name"] == "TFFunction"
 
 
 def _one(calls: list[list[Mask]], output: int) -> Mask:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kio.keras_private import ops
 from kio.models import eras
 from kio.models.allowlist import builtin_class, builtin_function
 from kio.models.eras import RENAMED
@@ -50,7 +51,7 @@ def module_of(name: Any, module: Any) -> Any:
 
 def operation_module(name: str) -> str | None:
     """Where Keras 3 has an operation; its own legacy HDF5 stores no more than the name."""
-    modules = (f"keras.src.ops.{part}" for part in ("numpy", "nn", "core", "math", "linalg", "image"))
+    modules = map(ops, ("numpy", "nn", "core", "math", "linalg", "image"))
     return next((module for module in modules if builtin_class(name, module) is not None), None)
 
 

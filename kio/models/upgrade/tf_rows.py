@@ -13,12 +13,13 @@ from typing import Any
 
 import keras
 
+from kio.keras_private import ops
 from kio.models.upgrade import tf_slices
 from kio.models.upgrade.graph import array, holds_tensor
 from kio.models.upgrade.rule import Config, refuse
 
 _ROOMS = ("numpy", "nn", "math", "core", "image", "linalg")
-_NUMPY, _NN, _MATH, _CORE, _IMAGE, _LINALG = (f"keras.src.ops.{room}" for room in _ROOMS)
+_NUMPY, _NN, _MATH, _CORE, _IMAGE, _LINALG = map(ops, _ROOMS)
 
 Op = tuple[str, str, Config, list[Any], Config]  # module, class, arguments of the class, of the call
 Make = Callable[["Arguments"], Op]
