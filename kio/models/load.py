@@ -24,7 +24,7 @@ from kio.errors import FormatError, MatchError, UnsupportedError, shown
 from kio.mapping import LAYOUTS
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
 from kio.mapping.tree import Leaf
-from kio.models import assets, customs
+from kio.models import assets, customs, unbuilt
 from kio.models.report import LoadReport as LoadReport
 from kio.raw import memory, transfer
 from kio.raw.tensor import Tensor
@@ -147,13 +147,8 @@ def load_weights(
     the tensors of objects with code of their own.
     """
     began = time.perf_counter()
-    if not getattr(model, "built", True):
-        todo = "call it on data, or build() it, first"
-        if fresh:
-            todo = "the file does not say on what it is called: build it in code and use kio.load_weights"
-        raise MatchError(
-            f"{getattr(model, 'name', 'model')}: expected a built model, found one without variables; {todo}"
-        )
+    if not fresh:
+        unbuilt.refuse_live(model)
     made = plan(
         model,
         checkpoint,
@@ -165,6 +160,8 @@ def load_weights(
         original_backend=original_backend,
         whole=fresh,
     )
+    if fresh:
+        unbuilt.check(model, checkpoint, made)
     made.check(SKIP_MISMATCH if skip_mismatch else KERAS)
     # Before anything changes: warnings may be errors.
     _announce(made)

@@ -233,7 +233,9 @@ class Layers:
         inner = keras3.known(name, inner, self.context)
         if name in KIO_LAYERS or (not self.context.era.modern and _KIO_WHERE.get(name, _never)(inner, _built(node))):
             return self.finish(node, objects.kio_class(name, self.context), inner)
-        return self.finish(node, {"module": "keras.layers", "class_name": name, "registered_name": None}, inner)
+        # A model without layers is no layer of Keras's.
+        module = "keras" if name == "Model" else "keras.layers"
+        return self.finish(node, {"module": module, "class_name": name, "registered_name": None}, inner)
 
     def rules(self, name: str, inner: Config) -> None:
         """Apply the tables to the arguments of one layer."""
