@@ -14,6 +14,7 @@ from kio.checkpoint import Checkpoint
 from kio.errors import FormatError
 from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
+from kio.optional import needed
 from kio.raw import transfer
 from kio.raw.tensor import Tensor
 from kio.reports import DiffReport, TensorDiff, VerifyReport
@@ -92,7 +93,8 @@ def load_weights(
     Memory: 64 MiB beyond the model's own; more where a variable is computed from a stored form of an older Keras
     (two to three times the largest of these).
     """
-    from kio.models import load
+    with needed("kio.load_weights"):
+        from kio.models import load
 
     with opened(filepath, limits) as checkpoint:
         return load.load_weights(
@@ -141,7 +143,7 @@ def load_model(
     """
     from kio.models import load
 
-    with opened(filepath, limits) as checkpoint:
+    with needed("kio.load_model"), opened(filepath, limits) as checkpoint:
         return load.load_model(
             checkpoint,
             custom_objects=custom_objects,
@@ -173,7 +175,8 @@ def plan(
 
     Reads: structure only, no payload.  The model is not touched.
     """
-    from kio.models import load
+    with needed("kio.plan"):
+        from kio.models import load
 
     with opened(filepath, limits) as checkpoint:
         return load.plan(
@@ -202,7 +205,8 @@ def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None, 
         LimitError: if the model is larger than that; nothing has been allocated.
         FormatError: if it is no such JSON.
     """
-    from kio.models import loader
+    with needed("kio.model_from_json"):
+        from kio.models import loader
 
     return loader.build(text, custom_objects, limits=limits)
 
@@ -211,7 +215,8 @@ def model_from_config(
     config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None, *, limits: Limits | None = None
 ) -> Any:
     """As ``model_from_json``, from the parsed JSON."""
-    from kio.models import loader
+    with needed("kio.model_from_config"):
+        from kio.models import loader
 
     return loader.build(config, custom_objects, limits=limits)
 
@@ -349,7 +354,7 @@ def _compare(name: str, a: Tensor, b: Tensor) -> TensorDiff | None:
     m, n = p.view(bits), q.view(bits)
     changed = m != n
     kind = dtypes.BY_NAME[a.dtype_name].kind
-    if kind == "V":
+    if kind == "V" or x.dtype.type is np.void:  # bfloat16 without ml_dtypes: bytes, no numbers
         return TensorDiff(name, "values", nelems=int(changed.sum()))
     with np.errstate(all="ignore"):
         gap = np.abs(p[changed].astype("f8") - q[changed].astype("f8"))

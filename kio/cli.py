@@ -8,17 +8,15 @@ from __future__ import annotations
 import argparse
 import collections
 import json
-import os
 import re
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
-from kio import api
+from kio import api, optional
 from kio.checkpoint import Checkpoint
-from kio.errors import KioError
+from kio.errors import KioError, MissingDependencyError
 
 # What only the JSON shows in full.
 _LONG = frozenset({"metadata: training_config"})
@@ -35,19 +33,17 @@ def size(nbytes: int) -> str:
     return f"{amount:.1f} TiB"
 
 
-def _choose_backend() -> None:
-    """Where ``KERAS_BACKEND`` does not say what Keras runs on: a backend that is there.
-
-    Nothing here computes on it; numpy's convolves with the help of jax.  Keras's own file of
-    settings names one as well, which Keras has written itself and which need not be there.
-    """
-    have = {name: find_spec(name) is not None for name in ("jax", "torch", "tensorflow")}
-    chosen = next((name for name in ("torch", "tensorflow") if have[name]), "numpy")
-    os.environ.setdefault("KERAS_BACKEND", "numpy" if have["jax"] else chosen)
-
-
 def _print(as_json: bool, value: Any, text: str) -> None:
-    print(json.dumps(value, indent=1) if as_json else text)
+    print(json.dumps(value, indent=1, default=_without_json) if as_json else text)
+
+
+def _without_json(value: Any) -> Any:
+    """What JSON has no type for: bytes without a number as hexadecimal digits, a complex number as two."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, complex):
+        return [value.real, value.imag]
+    raise TypeError(f"no JSON for {type(value).__name__}")
 
 
 def ls(args: argparse.Namespace) -> int:
@@ -95,10 +91,13 @@ def _legacy(ckpt: Checkpoint) -> dict[str, Any]:
         facts["backend"] = f"not known: {error}"
     if ckpt.config is None or str(ckpt.metadata.get("keras_version", "")).startswith("3."):
         return facts
+    optional.suggest_backend(optional.LOOKS)
     try:
-        facts |= outlook(ckpt)
-    except ImportError:
-        facts["upgrades"] = {"not known without Keras": 1}
+        with optional.needed("kio info"):
+            facts |= outlook(ckpt)
+    except MissingDependencyError as error:
+        # The rest of the file is worth showing.
+        facts["upgrades"] = {f"not known: {error}": 1}
     return facts
 
 
@@ -124,7 +123,6 @@ def _facts(ckpt: Checkpoint) -> dict[str, Any]:
 
 def info(args: argparse.Namespace) -> int:
     """Show format, writer, sizes and the model in short."""
-    _choose_backend()
     with api.open(args.file) as ckpt:
         facts = _facts(ckpt)
     shown = {
@@ -224,7 +222,7 @@ def convert(args: argparse.Namespace) -> int:
     """Write what a file holds into another format."""
     from kio import writing
 
-    _choose_backend()
+    optional.suggest_backend(optional.LOOKS)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         result = writing.convert(
@@ -254,7 +252,7 @@ def convert(args: argparse.Namespace) -> int:
 
 def plan(args: argparse.Namespace) -> int:
     """Show which variable of a model gets which tensor of a file."""
-    _choose_backend()
+    optional.choose_backend("kio plan", optional.LOOKS)
     from kio.models import loader
     from kio.models.upgrade import Era
 
@@ -324,7 +322,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``kio`` command; returns the exit code."""
     args = parser().parse_args(argv)
     try:
-        code: int = args.run(args)
+        with optional.needed(f"kio {args.command}"):
+            code: int = args.run(args)
         return code
     except BrokenPipeError:
         # The reader of a pipe has seen enough; Python would complain once more at exit.

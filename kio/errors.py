@@ -115,7 +115,15 @@ class UnsafeError(KioError, ValueError):
 
 
 class MissingDependencyError(KioError, ImportError):
-    """An optional package is needed; the message names the extra to install."""
+    """An optional package is needed; the message names the extra to install.
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}: pip install 'kio[{extra}]'")
+    Args:
+        package: What is missing.
+        extra: The extra of the distribution that brings it.
+        purpose: What needs it.
+        otherwise: What helps as well.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str, otherwise: str | None = None) -> None:
+        text = f'{purpose} needs {package}: pip install "kio-weights[{extra}]"'
+        super().__init__(f"{text}, {otherwise}" if otherwise else text)

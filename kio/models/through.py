@@ -6,13 +6,12 @@ Bytes alone cannot be converted where names and configuration mean something els
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, cast
-from kio.errors import MissingDependencyError
 from kio.models.upgrade import Era
+from kio.optional import needed
 
 
 def is_old(checkpoint: Checkpoint) -> bool:
@@ -44,14 +43,13 @@ def contents(
         verify, custom_objects, safe_mode, original_backend: As for ``load.load_model``.
 
     Raises:
-        MissingDependencyError: without Keras.
+        MissingDependencyError: without Keras or its backend.
         UnsafeError, MatchError, FormatError, OSError: as ``load.load_model``.
 
     Memory: O(model).
     """
-    if find_spec("keras") is None:
-        raise MissingDependencyError("keras", "keras", f"conversion of a model of {Era.of(checkpoint.metadata).name}")
-    from kio.models import load, save
+    with needed(f"conversion of a model of {Era.of(checkpoint.metadata).name}"):
+        from kio.models import load, save
 
     model = load.load_model(
         checkpoint,

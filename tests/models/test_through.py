@@ -192,4 +192,4 @@ except kio.MissingDependencyError as error:
         check=True,
     )
     first, second = run.stdout.splitlines()
-    assert first == "safetensors" and "pip install 'kio[keras]'" in second and "tf.keras 2.15.0" in second
+    assert first == "safetensors" and 'pip install "kio-weights[jax]"' in second and "tf.keras 2.15.0" in second
