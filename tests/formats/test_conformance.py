@@ -285,8 +285,8 @@ def test_opening_reads_metadata_only(name):
 def outcome(what, **limits):
     """What opening and reading everything gives: digests, or the error.
 
-    The work is bounded in CPU time, whatever else the machine does.  Waiting is bounded too; it was once
-    seen to take 5 s on a busy machine and never again, so where it hangs is printed.
+    The work is bounded in CPU time, whatever else the machine does.  Waiting is bounded too, by far more
+    than a busy machine takes; where it hangs is printed.
     """
     faulthandler.dump_traceback_later(4, file=sys.__stderr__)
     start, work = time.perf_counter(), time.process_time()
@@ -300,7 +300,7 @@ def outcome(what, **limits):
         waited, worked = time.perf_counter() - start, time.process_time() - work
         faulthandler.cancel_dump_traceback_later()
     load = os.getloadavg() if hasattr(os, "getloadavg") else None
-    assert worked < 1 and waited < 5, f"{worked:.2f} s of CPU, {waited:.2f} s, load {load}: {result!r}"[:500]
+    assert worked < 1 and waited < 20, f"{worked:.2f} s of CPU, {waited:.2f} s, load {load}: {result!r}"[:500]
     return result
 
 
