@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run the suite, then write the README table and the chart."""
+"""``python -m benchmarks``: run the suite, then write the table of README.md beside this file and the chart."""
 
 import sys
 

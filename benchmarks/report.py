@@ -1,8 +1,8 @@
-"""Turn results into the table of README and a chart.
+"""Turn results into the table of ``benchmarks/README.md`` and the chart of the main README.
 
-``python -m benchmarks.report [results.jsonl …] [--readme README.md]`` writes table.md and
-chart.png beside the (first) results.  Only samples whose SHA-256 was right have figures,
-so nothing else can be reported; what was refused is listed with its reason.
+``python -m benchmarks.report [results.jsonl …]`` writes table.md beside the (first) results, and from a full run
+the table of ``benchmarks/README.md`` and ``benchmarks/chart.svg``.  Only samples whose SHA-256 was right have
+figures, so nothing else can be reported; what was refused is listed with its reason.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import OUT, ROOT
+from benchmarks import OUT, ROOT, chart
 from benchmarks.cases import ALL, GOALS, MIB, Case, Goal
 
 Record = dict[str, Any]
@@ -274,21 +274,32 @@ def details(results: Results) -> list[str]:
     return ["", *cases_table(results), "", *limits_table(results), *refused_list(results)]
 
 
-def write(results_file: Path, more: Iterable[Path] = (), readme: Path | None = None) -> Path:
-    """Write table.md and chart.png beside the results; returns the table's path."""
+def write(results_file: Path, more: Iterable[Path] = ()) -> Path:
+    """Write table.md beside the results and publish what is fit for it; returns the path of table.md."""
     results = read((results_file, *more))
     table = results_file.parent / "table.md"
     table.write_text("\n".join([*summary(results), *details(results)]) + "\n")
-    print("\n".join(summary(results)))
-    if readme:
-        _update(readme, "\n".join(summary(results)))
-    try:
-        from benchmarks import chart
-    except ImportError as error:
-        print(f"no chart: {error} (pip install matplotlib)", file=sys.stderr)
+    text = "\n".join(summary(results))
+    print(text)
+    unfit = unpublishable(results)
+    if unfit:
+        print(f"{chart.README} is left as it is: {unfit}", file=sys.stderr)
     else:
-        chart.draw(results, results_file.parent / "chart.png")
+        _update(chart.README, text)
+        chart.draw(text)
     return table
+
+
+def unpublishable(results: Results) -> str:
+    """Why these results are no table for readers; empty if they are one."""
+    if any(run["quick"] for run in results.runs.values()):
+        return "the files were small (--quick)"
+    if not all(run["adam"] for run in results.runs.values()):
+        return "the files were without Adam's state (--no-adam)"
+    if results.foreign():
+        return f"kio was {results.foreign()}"
+    missing = [goal.what for goal in GOALS if isinstance(figure(results, goal), str)]
+    return f"not measured: {', '.join(missing)}" if missing else ""
 
 
 def _update(readme: Path, table: str) -> None:
@@ -304,13 +315,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("results", nargs="*", type=Path, default=[OUT / "results.jsonl"])
     parser.add_argument("--text", action="store_true", help="print everything and write nothing")
-    parser.add_argument("--readme", type=Path, help="also replace the table between the markers in this file")
     options = parser.parse_args(arguments)
     if options.text:
         results = read(options.results)
         print("\n".join([*summary(results), *details(results)]))
     else:
-        write(options.results[0], options.results[1:], options.readme)
+        write(options.results[0], options.results[1:])
     return 0
 
 

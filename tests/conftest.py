@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests import lanes
+
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 
@@ -43,12 +45,68 @@ def real_units(kinds: Iterable[str]) -> list[dict[str, Any]]:
     return [unit for unit in manifest["units"] if unit["kind"] in kinds]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--corpus", choices=lanes.LANES, default="quick", help="which cases run: see tests/README.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    lanes.use(config.getoption("--corpus"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         for marker, packages in NEEDS.items():
             missing = [package for package in packages if find_spec(package) is None]
             if item.get_closest_marker(marker) and missing:
                 item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
+    if lanes.lane() in ("quick", "rest"):
+        _choose(config, items)
+
+
+# What the lane left out, in words: how many of how many cases.
+_left_out: dict[str, tuple[int, int]] = {}
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out of ``items`` what is not of the lane, and note what that was."""
+    # A case that was named runs in every lane.
+    asked = {arg.rpartition("tests/")[2] for arg in config.args if "[" in arg}
+    rows: dict[lanes.Row | None, list[tuple[pytest.Item, tuple[str, str]]]] = {}
+    for item in items:
+        test, _, name = item.nodeid.removeprefix("tests/").partition("[")
+        rows.setdefault(lanes.ROWS.get(test), []).append((item, (test, name.removesuffix("]"))))
+    quick = set()
+    for row, members in rows.items():
+        if row is None:
+            chosen = {case for item, case in members if not item.get_closest_marker("slow")}
+        else:
+            chosen = lanes.kept(row, [case for _, case in members])
+        quick |= {item for item, case in members if case in chosen}
+        if len(chosen) < len(members) and lanes.lane() == "quick":
+            slow = len(members) - len(chosen)
+            _left_out[row.keeps if row else lanes.SLOW] = slow, len(members) if row else slow
+    run = [item for item in items if (item in quick) == (lanes.lane() == "quick") or item.nodeid[6:] in asked]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(run)])
+    items[:] = run
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Under xdist the workers collect, and each the same.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = _left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _left_out.update(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _left_out:
+        out, of = (sum(pair[n] for pair in _left_out.values()) for n in (0, 1))
+        terminalreporter.section(f"left out by --corpus=quick: {out} of {of} cases; --corpus=all runs them")
+        for keeps, (number, total) in sorted(_left_out.items()):
+            terminalreporter.write_line(f"{number:5} of {total:5}   kept: {keeps}")
 
 
 def pytest_collection_finish() -> None:

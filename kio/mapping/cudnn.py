@@ -8,7 +8,7 @@
 
 The layers had no cells: files that go by paths have the weights one step higher.
 
-Spec: ``_convert_rnn_weights`` of Keras 2.0 to 2.3 and of tf.keras; notes/keras.md 3.6.
+Spec: ``_convert_rnn_weights`` of Keras 2.0 to 2.3 and of tf.keras.
 """
 
 from __future__ import annotations

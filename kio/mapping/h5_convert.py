@@ -15,7 +15,7 @@ read; the arrays are converted after the read.  Kernels of depthwise and separab
 are not turned: for those Keras turned them itself, each time it computed.
 
 Spec: ``preprocess_weights_for_loading`` and ``_convert_rnn_weights`` of Keras 2.0 to 2.3 and
-of tf.keras; notes/keras.md 3.6.
+of tf.keras.
 """
 
 from __future__ import annotations

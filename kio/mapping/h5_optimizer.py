@@ -14,7 +14,8 @@ names do not tell (Adafactor's rows and columns), the variables of optimizers si
 taken one by one, as their order has not changed since.  A state that does not fit whole is
 left alone, and the plan says why.
 
-Spec: notes/keras.md 3.4.
+Spec: ``save_optimizer_weights_to_hdf5_group`` of each Keras's ``hdf5_format`` (3: ``legacy_h5_format``), and the
+``get_weights`` or ``variables`` of its optimizers.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The keys depend on the writer's version (``rules``), which ``.weights.h5`` does 
 ``match`` therefore builds the keys from the *model*, under each rule that may apply, and
 takes the rule under which every object finds its variables, by key, number and shape.
 
-Spec: notes/keras.md 3.2; ``saving_lib._load_state``.
+Spec: ``_save_state`` and ``_load_state`` of Keras's ``saving_lib``.
 """
 
 from __future__ import annotations

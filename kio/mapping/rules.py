@@ -14,7 +14,7 @@
 Members of a container are named by class in snake case with ``_1``, ``_2`` …, never by the
 layer's name.  An object is written under the first path that leads to it.
 
-Spec: ``saving_lib.py`` of Keras 3.0.0 to 3.15.1 and of TF 2.12 to 2.15; notes/keras.md 3.2.
+Spec: ``saving_lib.py`` of Keras 3.0.0 to 3.15.1 and of TF 2.12 to 2.15.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def save(wanted: Sequence[tuple[Node, str]], folder: str) -> dict[str, str]:
 def _check_vocabulary(node: Node, path: str) -> None:
     """Keras joins tokens by line ends and splits them at everything that looks like one.
 
-    Spec: ``IndexLookup.save_assets`` and ``load_assets``; notes/keras.md 2.5.
+    Spec: ``IndexLookup.save_assets`` and ``load_assets``.
     """
     layer: Any = getattr(node.handle, "_lookup_layer", node.handle)
     save = getattr(type(layer), "save_assets", None)

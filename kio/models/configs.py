@@ -5,7 +5,7 @@ as it always does.  Before it is let loose the text is parsed strictly and walke
 (``safety.py``), and while it runs names mean what ``allowlist.py`` says.  With
 ``safe_mode=False`` Keras's own rules apply unchanged.
 
-Spec: keras/src/saving/saving_lib.py, ``_model_from_config``; notes/security.md, object rules.
+Spec: keras/src/saving/saving_lib.py, ``_model_from_config``; what is refused: ``kio/formats/README.md``.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ keras = pytest.importorskip("keras")
 import kio  # noqa: E402
 from kio.models.configs import ConfigError  # noqa: E402
 from kio.models.upgrade import UpgradeError  # noqa: E402
+from tests import lanes  # noqa: E402
 from tests.conftest import Legacy  # noqa: E402
 from tests.models import continued  # noqa: E402
 
@@ -59,7 +60,7 @@ OWN = {("subclassed", suffix) for suffix in (".h5", ".only.h5")}
 UNSCALED = {("mixed_precision", suffix) for suffix in (".keras", ".weights.h5")}
 # Keras 3.2 writes a shared layer's every tensor as one of its first call: what its own Keras computes is wrong.
 UNNUMBERED = {("keras-3.2.1", kind) for kind in ("nested", "shared", "shared_model")}
-# Unless all is asked for: the kinds that a backend can have an opinion of, the layouts of every writer.
+# In the lane ci: the kinds that a backend can have an opinion of, the layouts of every writer.
 FEW = re.compile(
     r"(dense|convolutions|recurrent|bidirectional|conv_lstm|attention|nested|normalizations|time_distributed|operators|"
     r"preprocessed|activations|mixed_\w+|text_adapted|text_padded|integer_lookup|discretization_adapted|\w+_several|"
@@ -75,8 +76,8 @@ ERAS = {"keras-3.0.5", "keras-3.3.3", "keras-3.6.0", "keras-3.13.2", "keras-3.15
 
 
 def chosen(writer: str, kind: str, suffix: str) -> bool:
-    """Whether a file is tested without being asked for."""
-    if os.environ.get("KIO_LEGACY") == "all":
+    """Whether a file is in the lane ``ci``, of which the quick one takes a part."""
+    if lanes.lane() == "all":
         return True
     if writer == "tf-2.15.1":
         if BACKEND == "jax":

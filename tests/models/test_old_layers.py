@@ -6,10 +6,8 @@ What Keras 3 cannot do and kio has no layer for is in a table, with a part of th
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
-import zlib
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,13 +21,14 @@ import kio.layers  # noqa: E402
 from kio.layers import tf_function  # noqa: E402
 from kio.models.configs import ConfigError  # noqa: E402
 from kio.models.upgrade import UpgradeError  # noqa: E402
+from tests import lanes  # noqa: E402
 from tests.models.old_layers import WRITERS, Corpus  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
 CORPORA = {writer: Corpus(writer) for writer in WRITERS}
-# On torch and numpy all take a minute.  Elsewhere, where each is compiled, one in so many runs, unless
-# KIO_OLD_LAYERS=all: together they take ten on jax, and five on TensorFlow.
+# On torch and numpy all take a minute.  Elsewhere, where each is compiled, one in so many runs, unless --corpus=all:
+# together they take ten on jax, and five on TensorFlow.
 SHARE = 1 if keras.config.backend() in ("torch", "numpy") else 8
 
 # Names of cases, the error, a part of its message.
@@ -62,8 +61,14 @@ STOCK = [
 UNCOMPILED = {r"metric ('ce'|'crossentropy')": "crossentropy", r"metric MeanRelativeError": "MeanRelativeError"}
 
 
-def _chosen(name: str) -> bool:
-    return os.environ.get("KIO_OLD_LAYERS") == "all" or zlib.crc32(name.encode()) % SHARE == 0
+def _chosen(corpus: Corpus) -> list[str]:
+    """The cases of this lane: in ci a share, and one of each layer or sort of function of which that has none."""
+    if lanes.lane() == "all":
+        return list(corpus.cases)
+    chosen = {name for name in corpus.cases if lanes.in_ci(name, SHARE)}
+    missing = {name.split()[0] for name in corpus.cases} - {name.split()[0] for name in chosen}
+    chosen |= {min((name for name in corpus.cases if name.split()[0] == kind), key=lanes.lot) for kind in missing}
+    return [name for name in corpus.cases if name in chosen]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +76,7 @@ def _chosen(name: str) -> bool:
     [
         pytest.param(writer, name, id=f"{writer}-{name}")
         for writer, corpus in CORPORA.items()
-        for name in corpus.cases
-        if _chosen(name)
+        for name in _chosen(corpus)
     ],
 )
 def test_outputs_are_the_writers(writer: str, name: str) -> None:

@@ -9,7 +9,7 @@ hangs on layers, ``graph`` for calls, ``tf_ops`` (with ``tf_rows``, ``tf_nodes``
 ``tf_slices``) for TensorFlow functions in the place of layers, ``training`` for what was
 compiled.
 
-Spec: notes/keras.md 2.1 and 3.3; the sources named by each table.
+Spec: the sources that each table names; an overview is in ``kio/formats/README.md``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 A loss or metric that only its name is known of must be Keras's or the user's; an optimizer
 whose old meaning Keras 3 has no equal of leaves the model uncompiled, with a warning.
 
-Spec: ``model_metadata`` of ``saving_utils.py`` of Keras 2 and tf.keras; notes/keras.md 3.4.
+Spec: ``model_metadata`` of ``saving_utils.py`` of Keras 2 and tf.keras.
 """
 
 from __future__ import annotations
