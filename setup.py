@@ -65,6 +65,12 @@ setup(
             "freethreading_compatible": True,
             "autotestdict": False,
             "embedsignature": False,
+            # An attribute of None is an AttributeError, and not the end of the process: objects that
+            # Python made without their constructor have None in every field, and callers pass it.
+            "nonecheck": True,
+            # Cython's own pickling made such objects.  What can travel says how (see raw/source.pyx);
+            # Python refuses the rest.
+            "auto_pickle": False,
         },
     ),
 )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kio.api import stream as stream
     from kio.api import verify as verify
     from kio.checkpoint import Checkpoint as Checkpoint
+    from kio.errors import ChangedError as ChangedError
     from kio.errors import ChecksumError as ChecksumError
     from kio.errors import CorruptError as CorruptError
     from kio.errors import ForeignFormatError as ForeignFormatError
@@ -68,6 +69,7 @@ _HOME = {
     ),
     **dict.fromkeys(
         [
+            "ChangedError",
             "ChecksumError",
             "CorruptError",
             "ForeignFormatError",

@@ -171,7 +171,7 @@ def plan(
     """What ``load_weights`` with these arguments would load, and from where.
 
     Returns:
-        A ``Plan``; ``print`` shows it as a table.
+        A ``Plan`` as plain data; ``print`` shows it as a table.
 
     Reads: structure only, no payload.  The model is not touched.
     """
@@ -189,7 +189,7 @@ def plan(
             exclude=exclude,
             rename=rename,
             original_backend=original_backend,
-        )
+        ).described()
 
 
 def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None, *, limits: Limits | None = None) -> Any:

@@ -22,6 +22,7 @@ from kio.errors import FormatError, MatchError, UnknownFormatError, UnsupportedE
 from kio.keras_private import print_msg
 from kio.models import load, rng, save, snapshot, training_state
 from kio.models.training_state import TrainingState
+from kio.raw import pending
 from kio.raw.sink import Sink
 from kio.reports import SaveResult
 
@@ -86,6 +87,7 @@ class _Saver:
         try:
             saving = ours(self._model, filepath, background=True, durable=self._callback.durable)
         except (UnknownFormatError, UnsupportedError) as declined:
+            pending.settle(os.fsdecode(filepath))
             try:
                 stock(filepath, overwrite=True)
             except Exception as e:
@@ -281,6 +283,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
                 "call it on data, or build() it, before fit()"
             )
         snapshot.prepare()
+        # The last backup of a run that was interrupted may be under way.
+        pending.settle(self._weights_path)
         self._state, self._executions, self._batches_seen_since_last_saving = None, 0, 0
         try:
             self._restore(self._weights_path, self._metadata_path)

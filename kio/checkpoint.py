@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from kio.errors import ChangedError
 from kio.raw import transfer
 from kio.raw.source import Source
 from kio.raw.tensor import Tensor
@@ -96,9 +97,15 @@ class Assets(Mapping[str, Source]):
     def __contains__(self, name: object) -> bool:
         return name in self._names
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        raise TypeError("cannot pickle or copy assets alone: pickle the Checkpoint, or the sources of single ones")
+
 
 class Checkpoint(Mapping[str, Tensor]):
     """An opened checkpoint.
+
+    One of a local file, a folder or bytes can be pickled and copied: the other end opens it
+    again, and refuses another file in its place.
 
     Args:
         tensors: By name, sealed.
@@ -141,6 +148,8 @@ class Checkpoint(Mapping[str, Tensor]):
         self._names_of = names_of
         self._attributes = attributes
         self._closing = tuple(closing)
+        self._closed = False
+        self._again: Callable[[], Checkpoint] | None = None
 
     @cached_property
     def names_of(self) -> Mapping[str, str]:
@@ -262,8 +271,38 @@ class Checkpoint(Mapping[str, Tensor]):
 
     def close(self) -> None:
         """Give the files back.  Arrays stay; tensors can no longer be read."""
+        self._closed = True
         for each in self._closing:
             each.close()
+
+    # ---------------------------------------------------------------------- travelling
+
+    def opened_by(self, again: Callable[[], Checkpoint]) -> Checkpoint:
+        """Say how this checkpoint is opened once more, in another process as well.
+
+        Args:
+            again: A function that can be pickled, or a partial of one.
+
+        Returns:
+            This checkpoint.
+        """
+        self._again = again
+        return self
+
+    def _identity(self) -> tuple[Any, ...]:
+        """What tells this checkpoint from another in the same place."""
+        places = [each.place for each in (self.source, *self._closing) if isinstance(each, Source)]
+        return self.format, self.config, *dict.fromkeys(place.identity for place in places if place is not None)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if self._closed:
+            raise ValueError("copy of a closed checkpoint")
+        if self._again is None:
+            raise TypeError(
+                f"cannot pickle or copy a checkpoint of {self.name}: open it by the path of a local file, "
+                "or pass what read() gives"
+            )
+        return _reopened, (self._again, self._identity())
 
     def __enter__(self) -> Checkpoint:
         return self
@@ -275,3 +314,15 @@ class Checkpoint(Mapping[str, Tensor]):
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.name!r}: {len(self)} tensors, {self.format}, {self.layout}>"
+
+
+def _reopened(again: Callable[[], Checkpoint], identity: tuple[Any, ...]) -> Checkpoint:
+    checkpoint = again()
+    if checkpoint._identity() != identity:
+        checkpoint.close()
+        raise ChangedError(
+            "checkpoint: expected the one that was opened, found one that was written later",
+            source=checkpoint.name,
+            hint="open it again with kio.open",
+        )
+    return checkpoint

@@ -21,7 +21,17 @@ def shown(value: object) -> str:
 
 
 class KioError(Exception):
-    """Base class of every error that kio raises itself."""
+    """Base class of every error that kio raises itself.  It can travel between processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not through the constructors: they make the message, which is made already.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(cls: type[KioError], args: tuple[Any, ...], state: dict[str, Any]) -> KioError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class FormatError(KioError, ValueError):
@@ -84,6 +94,10 @@ class TruncatedError(CorruptError):
 
 class ChecksumError(CorruptError):
     """Stored and computed checksum differ."""
+
+
+class ChangedError(FormatError):
+    """The file is not the one that was opened: it was replaced or written to since."""
 
 
 class UnsupportedError(FormatError, NotImplementedError):

@@ -66,6 +66,10 @@ class Limits:
 
 DEFAULT = Limits()
 
+# For what has passed the caps of its file already, and comes from another process of the same
+# program: bounds and shapes are checked again, amounts are not.
+SEALED = Limits(tensor_bytes=1 << 62, rank=64, expansion=1 << 62, chunks=1 << 62, filters=1 << 16)
+
 
 def machine_bytes() -> int:
     """Memory that this process may hope for: the machine's, or its control group's; 1 TiB if nothing says."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from kio import api, writing
 from kio.errors import ForeignFormatError, UnknownFormatError, UnsupportedError
+from kio.raw import pending
 from kio.reports import SaveResult
 
 __all__ = ["install", "installed", "load_model", "load_weights", "save_model", "save_weights", "uninstall"]
@@ -69,6 +70,7 @@ def save_weights(
 
 def _may_write(filepath: Any, overwrite: bool) -> bool:
     """Ask where Keras asks, with its own prompt."""
+    _settle(filepath)
     try:
         exists = os.path.exists(filepath)
     except TypeError:
@@ -78,6 +80,12 @@ def _may_write(filepath: Any, overwrite: bool) -> bool:
     from kio.keras_private import ask_to_proceed_with_overwrite
 
     return bool(ask_to_proceed_with_overwrite(filepath))
+
+
+def _settle(filepath: Any) -> None:
+    """Let a save in the background end before Keras itself looks at the path."""
+    if isinstance(filepath, (str, bytes, os.PathLike)):
+        pending.settle(os.fsdecode(filepath))
 
 
 # What kio leaves to Keras: kinds of input that it does not read at all.  What it reads and
@@ -136,6 +144,7 @@ def _replacement_save_model(stock: Any) -> Any:
                 if _may_write(filepath, overwrite):
                     writing.save_model(model, filepath, True, zipped, **extras)
                 return
+        _settle(filepath)
         if zipped is not None:
             kw["zipped"] = zipped  # which the first versions did not have
         _by_stock(declined, stock, model, filepath, overwrite, **kw)
@@ -158,6 +167,7 @@ def _replacement_save_weights(stock: Any) -> Any:
                 if _may_write(filepath, overwrite):
                     writing.save_weights(model, filepath, True, max_shard_size, **kw)
                 return
+        _settle(filepath)
         if max_shard_size is not None:
             kw["max_shard_size"] = max_shard_size
         _by_stock(declined, stock, model, filepath, overwrite, **kw)

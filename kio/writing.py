@@ -432,8 +432,6 @@ def _create(
             raise UnsupportedError(f"format to write: expected one that kio writes, found {format.name}")
         name = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else None
         if not in_background:
-            if name is not None:
-                background.settle(name)
             target = Target(path, overwrite=overwrite, durable=durable)
             nbytes = create(target, contents, options)
             if after is not None:

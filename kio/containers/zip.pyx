@@ -226,6 +226,9 @@ cdef class Archive:
                                 source=f"{self.name}!{member.name}", field="crc-32")
         return 0
 
+    def __reduce_ex__(self, protocol):
+        raise TypeError("cannot pickle or copy an Archive: pickle the Checkpoint that kio.open gave, or open it again")
+
     def __repr__(self):
         return f"Archive({self.name!r}, {len(self.members)} members)"
 

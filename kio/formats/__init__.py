@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -68,7 +69,11 @@ def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) 
         probe.look()
         for candidate in formats():
             if candidate.claims(probe):
-                return candidate.open(probe)
+                again = probe.again
+                checkpoint = candidate.open(probe)
+                if again is not None:
+                    checkpoint.opened_by(partial(open_checkpoint, again, limits, mmap=mmap))
+                return checkpoint
         raise UnknownFormatError(
             f"format: expected one of {', '.join(ORDER)}, found {probe.described()}", source=probe.name
         )

@@ -338,7 +338,7 @@ def create(target: Target, contents: Contents, options: Options) -> int:
     """
     refuse_model(contents, "keras_shards")
     head = os.path.realpath(target.path) if target.path is not None else ""
-    base = os.path.basename(target.path or "").removesuffix(".json").replace(".weights", "")
+    base = _base(os.path.basename(target.path or ""))
     if target.path is not None and _SHARD.fullmatch(_name(base, 0)) is None:
         raise UnsupportedError(f"name of a sharded save: expected one like 'x.weights.json', found {shown(base)}")
     version = contents.version
@@ -366,6 +366,16 @@ def create(target: Target, contents: Contents, options: Options) -> int:
 
 def _name(base: str, number: int) -> str:
     return f"{base}_{number:05}.weights.h5"
+
+
+def is_shard_of(name: str, map_name: str) -> bool:
+    """Whether a save of the map ``map_name`` may write a file called ``name`` beside it."""
+    match = _SHARD.fullmatch(name) if map_name.endswith(".json") else None
+    return match is not None and match["base"] == _base(map_name)
+
+
+def _base(map_name: str) -> str:
+    return map_name.removesuffix(".json").replace(".weights", "")
 
 
 def _is_stale(name: str, base: str) -> bool:

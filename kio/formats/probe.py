@@ -14,6 +14,7 @@ from kio.containers import hdf5, json_text, zip
 from kio.containers.folder import Folder
 from kio.errors import ForeignFormatError, FormatError, UnknownFormatError, UnsupportedError, shown
 from kio.limits import DEFAULT, Limits
+from kio.raw import pending
 from kio.raw.source import Source
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -83,6 +84,7 @@ class Probe:
                     f"source: expected a local path, found {shown(self.path)}",
                     hint="pass an open file, e.g. of fsspec.open(url, 'rb')",
                 )
+            pending.settle(self.path)
             if not os.path.isdir(self.path) and not self.is_prefix:
                 self.source = Source.open(self.path, mmap=mmap)
         elif _is_h5py(what):
@@ -216,6 +218,13 @@ class Probe:
             names = ", ".join(list(self.archive.members)[:8]) or "nothing"
             return f"a zip archive with {names}"
         return f"a file that starts with {self.head[:16]!r}"
+
+    @property
+    def again(self) -> str | Source | None:
+        """What opens the same input once more, in another process as well; None where nothing does."""
+        if self.path is not None:
+            return os.path.abspath(self.path)
+        return None if self.group else self.source
 
     @property
     def closing(self) -> tuple[Source, ...]:

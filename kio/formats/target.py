@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kio.errors import UnsupportedError
+from kio.raw import pending
 from kio.raw.folder_sink import FolderSink, GroupSink
 from kio.raw.sink import Sink
 
@@ -63,6 +64,8 @@ class Target:
         self.name = self.path if self.path is not None else str(getattr(what, "name", f"<{type(what).__name__}>"))
         self._what, self._overwrite, self._durable = what, overwrite, durable
         self._opened = opened
+        if self.path is not None:
+            pending.settle(self.path)
 
     def file(self) -> Sink:
         """Begin a single file."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -40,6 +40,22 @@ class Policy:
 STRICT = Policy("strict", unexpected=False, skipped=False, misfits=False)
 KERAS = Policy("keras", unexpected=True, skipped=True, misfits=False)
 SKIP_MISMATCH = Policy("skip_mismatch", unexpected=True, skipped=True, misfits=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a report keeps of a tensor: everything but the way to its bytes."""
+
+    name: str
+    dtype_name: str
+    shape: tuple[int, ...]
+    nbytes: int
+    problem: str | None
+
+    @classmethod
+    def of(cls, tensor: Any) -> Stored:
+        """That of a Tensor, or of another Stored."""
+        return cls(tensor.name, tensor.dtype_name, tensor.shape, tensor.nbytes, tensor.problem)
 
 
 @dataclass(slots=True)
@@ -126,6 +142,40 @@ class Plan:
     doubts: list[str] = field(default_factory=list)
     ambiguous: str | None = None
 
+    def described(self) -> Plan:
+        """The same plan as plain data: without the file, the model, and functions of either.
+
+        It prints and counts as this one does, and can travel to another process; it cannot
+        be carried out.
+        """
+        plain = _Plain()
+        return replace(
+            self,
+            pairs=[(plain.tensor(tensor), plain.leaf(leaf)) for tensor, leaf in self.pairs],
+            converted=[
+                Converted([plain.tensor(t) for t in c.tensors], plain.leaf(c.leaf), _described_only, c.what)
+                for c in self.converted
+            ],
+            customs=[
+                Custom(plain.node(c.node), c.path, {key: plain.tensor(t) for key, t in c.tensors.items()})
+                for c in self.customs
+            ],
+            missing=[plain.leaf(leaf) for leaf in self.missing],
+            unexpected=list(self.unexpected),
+            mismatched=[replace(m, leaf=m.leaf and plain.leaf(m.leaf)) for m in self.mismatched],
+            skipped=[replace(s, leaves=[plain.leaf(leaf) for leaf in s.leaves]) for s in self.skipped],
+            keys={plain.leaf(leaf): key for leaf, key in self.keys.items()},
+            assets=[(plain.node(node), path) for node, path in self.assets],
+            finished=[],
+            finishing=[],
+            notes=list(self.notes),
+            doubts=list(self.doubts),
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        plain = self.described()
+        return Plan, tuple(getattr(plain, each.name) for each in fields(Plan))
+
     @property
     def nbytes(self) -> int:
         """Bytes to be read, decoded."""
@@ -171,13 +221,13 @@ class Plan:
             MatchError: saying for each unmatched name the nearest candidate and why it was refused.
         """
         if self.ambiguous:
-            raise MatchError(self.ambiguous, plan=self)
+            raise MatchError(self.ambiguous, plan=self.described())
         if (
             ((self.missing or self.mismatched) and not policy.misfits)
             or (self.unexpected and not policy.unexpected)
             or (any(s.leaves for s in self.skipped) and not policy.skipped)
         ):
-            raise MatchError(self.problem(policy), plan=self)
+            raise MatchError(self.problem(policy), plan=self.described())
         return self
 
     def problem(self, policy: Policy = KERAS) -> str:
@@ -245,6 +295,35 @@ class Plan:
             f"{len(self.skipped)} skipped; read as {self.rule}"
         )
         return "\n".join(lines + self.notes + self.doubts)
+
+
+class _Plain:
+    """Live leaves and nodes, and what is plain of each: one for one."""
+
+    def __init__(self) -> None:
+        self._leaves: dict[Leaf, Leaf] = {}
+        self._nodes: dict[Node, Node] = {}
+
+    def tensor(self, tensor: Any) -> Any:
+        return Stored.of(tensor)
+
+    def node(self, node: Node) -> Node:
+        found = self._nodes.get(node)
+        if found is None:
+            found = self._nodes[node] = Node(node.index, node.cls, node.kind, node.name)
+        return found
+
+    def leaf(self, leaf: Leaf) -> Leaf:
+        found = self._leaves.get(leaf)
+        if found is None:
+            node = self.node(leaf.node)
+            found = Leaf(leaf.key, leaf.path, leaf.name, leaf.shape, leaf.dtype, None, node)
+            self._leaves[leaf] = found
+        return found
+
+
+def _described_only(arrays: Sequence[Any]) -> Any:
+    raise RuntimeError("a plan that was described only, in a report or for another process, cannot be carried out")
 
 
 def _more(n: int) -> list[str]:

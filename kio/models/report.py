@@ -22,7 +22,7 @@ class LoadReport:
         skipped: ``object: reason`` for those that were left alone on purpose.
         nbytes: Decoded bytes read.
         seconds: How long it took, reading of the file's structure not included.
-        plan: The plan that was carried out.
+        plan: The plan that was carried out, as plain data.
     """
 
     plan: Plan
@@ -40,7 +40,7 @@ class LoadReport:
         gone = {s.what for s in plan.skipped}
         own = [c.node.name or c.node.cls for c in plan.customs if c.tensors]
         return cls(
-            plan,
+            plan.described(),
             plan.nbytes,
             seconds,
             loaded=[leaf.path for _, leaf in plan.pairs]

@@ -259,6 +259,9 @@ cdef class Sink:
     def __init__(self):
         raise TypeError("use Sink.open, Sink.of_file or Sink.of_memory")
 
+    def __reduce_ex__(self, protocol):
+        raise TypeError(f"cannot pickle or copy a sink ({self.name}): a file has one writer; open another path there")
+
     @staticmethod
     def open(path, *, overwrite=True, durable=True, save=None):
         """Begin to replace or create the file at ``path``.

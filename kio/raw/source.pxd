@@ -5,10 +5,12 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 cdef class Descriptor:
     """An open file, closed once: not before the last transfer that uses it ends."""
     cdef int fd
+    cdef bint open                       # it is ours to close
     cdef int pins
     cdef bint closing
     cdef int pin(self) except -1
     cdef void unpin(self) noexcept
+    cdef bint usable(self) noexcept      # not closed
     cpdef void close(self) noexcept
 
 
@@ -23,6 +25,8 @@ cdef class Source:
     cdef const uint8_t *memory           # first byte of this window, or NULL
     cdef object owner                    # buffer or file object that must outlive this
     cdef object lock                     # serialises reads of a Python file object
+    cdef object pid                      # of the process that opened a Python file object
+    cdef readonly object place           # where the file is, to open it again, or None
 
     cpdef Source window(self, uint64_t offset, uint64_t nbytes, str name, object crc32=*)
     cpdef bytes read(self, uint64_t offset, uint64_t nbytes)

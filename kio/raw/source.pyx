@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 
-from kio.errors import CorruptError, TruncatedError, UnsupportedError
+from kio.errors import ChangedError, CorruptError, TruncatedError, UnsupportedError
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport errno
@@ -25,14 +25,15 @@ from kio.raw.platform cimport kio_discard, kio_pread, kio_release, kio_reserve
 
 cdef class Descriptor:
     def __cinit__(self, int fd):
-        self.fd = fd
+        self.fd, self.open = fd, fd >= 0
 
     def __dealloc__(self):
-        if self.fd >= 0:
+        # Of one that was never made, fd is 0, which is somebody's.
+        if self.open:
             os.close(self.fd)
 
     cdef int pin(self) except -1:
-        if self.fd < 0 or self.closing:
+        if not self.open or self.closing:
             raise ValueError("read of a closed source")
         self.pins += 1
         return 0
@@ -42,18 +43,98 @@ cdef class Descriptor:
         if self.closing and self.pins == 0:
             self.close()
 
+    cdef bint usable(self) noexcept:
+        return self.open and not self.closing
+
     cpdef void close(self) noexcept:
         # A number that is closed while another thread reads from it may be handed
         # to a different file at once: the reader would get that file's bytes.
         if self.pins:
             self.closing = True
-        elif self.fd >= 0:
-            fd, self.fd = self.fd, -1
+        elif self.open:
+            fd, self.fd, self.open = self.fd, -1, False
             os.close(fd)
+
+
+class Place:
+    """Where a file is, and which one it was when it was opened.
+
+    This is what travels to another process in place of an open file.  All windows of a file
+    share one, so that they share the descriptor there, too.
+
+    Attributes:
+        path: Absolute.
+        nbytes, modified_ns, inode: Size, time of the last change, and number of the file.
+        mapped: Whether it is mapped.
+    """
+
+    __slots__ = ("path", "nbytes", "modified_ns", "inode", "mapped", "_again")
+
+    def __init__(self, path, nbytes, modified_ns, inode, mapped=False):
+        self.path, self.nbytes, self.modified_ns, self.inode, self.mapped = path, nbytes, modified_ns, inode, mapped
+        self._again = None
+
+    @property
+    def identity(self):
+        """What tells the file from one that took its place."""
+        return self.nbytes, self.modified_ns, self.inode
+
+    def check(self, identity):
+        """Compare with the identity of what is there now.
+
+        Raises:
+            ChangedError: if it is another file by now.
+        """
+        if identity != self.identity:
+            raise ChangedError(
+                f"file: expected the one that was opened, of {self.nbytes} bytes, found one of "
+                f"{identity[0]} bytes that was written later", source=self.path, hint="open it again with kio.open")
+
+    def open(self):
+        """The file as a source; the same descriptor each time while it is open.
+
+        Raises:
+            ChangedError: if it is another file by now.  OSError: as the system reports it.
+        """
+        cdef Source again = self._again
+        if again is not None and (again.descriptor is None or again.descriptor.usable()):
+            return again
+        again = Source.open(self.path, mmap=self.mapped)
+        try:
+            self.check(again.place.identity)
+        except BaseException:
+            again.close()
+            raise
+        again.place = None               # or the two would hold each other
+        self._again = again
+        return again
+
+    def __reduce__(self):
+        return Place, (self.path, *self.identity, self.mapped)
+
+
+cdef tuple _identity(status):
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+cdef object _place(str name, status):
+    return Place(os.path.abspath(name), *_identity(status))
+
+
+def _reopened(place, str name, uint64_t base, uint64_t nbytes, crc32, Source checked):
+    """A source that travelled as its place."""
+    cdef Source whole = place.open()
+    cdef Source self = whole.window(base, nbytes, "")
+    self.name, self.place, self.crc32 = name, place, crc32
+    self.checked = self if crc32 is not None else checked
+    return self
 
 
 cdef class Source:
     """A run of bytes that can be read at any offset, from any thread.
+
+    One of a local file can be pickled and copied: the other end opens the file again, and
+    refuses another one in its place.  One of bytes takes them along.
 
     Attributes:
         name: For messages: the path, with ``!member`` for a file in a file.
@@ -93,9 +174,11 @@ cdef class Source:
             raise UnsupportedError(
                 f"file kind: expected a regular file, found mode {status.st_mode:#o}", source=name)
         self = _source(name, status.st_size, descriptor, None)
+        place = _place(name, status)
         if mmap and self.nbytes:
             self = Source.of_bytes(self.mapping(), name)
-            self.mapped = True
+            self.mapped = place.mapped = True
+        self.place = place
         return self
 
     @staticmethod
@@ -118,6 +201,7 @@ cdef class Source:
         Raises:
             TypeError: for a text file or an object without ``read`` and ``seek``.
         """
+        cdef Source self
         name = getattr(file, "name", None)
         name = os.fsdecode(name) if isinstance(name, (str, bytes)) else f"<{type(file).__name__}>"
         if isinstance(file, tempfile._TemporaryFileWrapper):
@@ -132,10 +216,14 @@ cdef class Source:
                 file.flush()
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode):
-                return _source(name, status.st_size, Descriptor(os.dup(file.fileno())), None)
+                self = _source(name, status.st_size, Descriptor(os.dup(file.fileno())), None)
+                self.place = _place(name, status)
+                return self
         if not hasattr(file, "read") or not hasattr(file, "seek"):
             raise TypeError(f"expected a file with read and seek, found {type(file).__name__}")
-        return _source(name, file.seek(0, io.SEEK_END), None, file)
+        self = _source(name, file.seek(0, io.SEEK_END), None, file)
+        self.pid = os.getpid()
+        return self
 
     cpdef Source window(self, uint64_t offset, uint64_t nbytes, str name, object crc32=None):
         """The bytes ``[offset, offset + nbytes)`` as a source named ``<self>!<name>``.
@@ -150,7 +238,8 @@ cdef class Source:
                 source=self.name, offset=offset)
         inner = _source(f"{self.name}!{name}", nbytes, self.descriptor, self.owner)
         inner.base = self.base + offset
-        inner.lock, inner.mapped = self.lock, self.mapped
+        inner.lock, inner.pid = self.lock, self.pid
+        inner.mapped, inner.place = self.mapped, self.place
         if self.memory != NULL:
             inner.memory = self.memory + offset
         inner.crc32 = crc32
@@ -182,6 +271,11 @@ cdef class Source:
             memcpy(dst, self.memory + offset, nbytes)
             return 0
         if self.descriptor is None:
+            if os.getpid() != self.pid:
+                # Both processes would move one and the same position, each under the other's reads.
+                raise UnsupportedError(
+                    "file object: expected to be read in the process that opened it, found a forked one",
+                    source=self.name, hint="open the file there, or pass kio its path")
             with self.lock:
                 self.owner.seek(self.base + offset)
                 while have < nbytes:
@@ -214,6 +308,22 @@ cdef class Source:
                 f"read: expected {nbytes} bytes, found {have}; the file shrank while open",
                 source=self.name, offset=offset)
         return 0
+
+    def __reduce_ex__(self, protocol):
+        if self.descriptor is not None and not self.descriptor.usable():
+            raise ValueError("copy of a closed source")
+        if self.place is not None:
+            # Found here rather than where it arrives.
+            self.place.check(_identity(os.stat(self.place.path)))
+            checked = None if self.checked is self else self.checked
+            return _reopened, (self.place, self.name, self.base, self.nbytes, self.crc32, checked)
+        if self.memory != NULL:
+            return Source.of_bytes, (self.read(0, self.nbytes), self.name)
+        raise TypeError(f"cannot pickle or copy a source of a file object ({self.name}): "
+                        "pass kio the path of a local file, or read the tensors first")
+
+    def __copy__(self):
+        return self
 
     def close(self):
         """Give the descriptor back; windows of this source go with it."""

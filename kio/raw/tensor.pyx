@@ -15,7 +15,7 @@ import numpy as np
 
 from kio import dtypes
 from kio.errors import CorruptError, LimitError, TruncatedError
-from kio.limits import DEFAULT
+from kio.limits import DEFAULT, SEALED
 
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memset
@@ -49,6 +49,17 @@ cdef class Extent:
         self.source, self.offset, self.nbytes = source, offset, nbytes
         self.codecs, self.start, self.chunk, self.checksum = codecs, start, chunk, checksum
 
+    def __reduce_ex__(self, protocol):
+        cdef Source source = self.source
+        offset = self.offset
+        if source is not None and source.place is None and source.memory != NULL:
+            # Of bytes in memory no more travels than the run.
+            source, offset = Source.of_bytes(source.read(offset, self.nbytes), source.name), 0
+        return Extent, (source, offset, self.nbytes, self.codecs, self.start, self.chunk, self.checksum)
+
+    def __copy__(self):
+        return self
+
     def __repr__(self):
         return (f"Extent({self.offset:#x}+{self.nbytes}, codecs={self.codecs}, "
                 f"start={self.start}, chunk={self.chunk})")
@@ -71,6 +82,17 @@ cdef class Sums:
         free(self.values)
 
 
+def _rebuilt(str name, str dtype_name, tuple shape, tuple extents, bint big_endian, str problem, tuple sums):
+    """A tensor that travelled.  It is sealed again, without the caps that it has passed already."""
+    cdef Tensor self = Tensor(name, dtype_name, shape, extents, big_endian=big_endian, problem=problem, limits=SEALED)
+    cdef Py_ssize_t i
+    if sums and self.plain:
+        self.sums = Sums(len(sums))
+        for i in range(len(sums)):
+            self.sums.values[i] = sums[i]
+    return self
+
+
 cdef class Tensor:
     """Name, dtype, shape, and where the bytes are.  Reading happens on demand.
 
@@ -88,6 +110,8 @@ cdef class Tensor:
 
     Raises:
         FormatError: if an invariant of the module's docstring does not hold.
+
+    One of a local file can be pickled and copied: as where its bytes are, not as the bytes.
     """
 
     def __init__(self, str name, str dtype_name, tuple shape, extents=(), *,
@@ -191,6 +215,17 @@ cdef class Tensor:
         """
         from kio.raw import transfer
         transfer.read([self], into=[out])
+
+    def __reduce_ex__(self, protocol):
+        cdef uint64_t i, nblocks = 0
+        if self.sums is not None:
+            nblocks = (self.nbytes + SUM_BLOCK - 1) // SUM_BLOCK
+        sums = tuple([self.sums.values[self.first_sum + i] for i in range(nblocks)])
+        return _rebuilt, (self.name, self.dtype_name, self.shape, self.extents, self.swapped != HOST_IS_BIG,
+                          self.problem, sums)
+
+    def __copy__(self):
+        return self
 
     def __repr__(self):
         return f"Tensor({self.name!r}, {self.dtype_name}, {self.shape})"
@@ -464,6 +499,9 @@ cdef class Index:
         name_of = "opaque1" if row.dtype < 0 else TABLE[row.dtype].name
         return Tensor(name, name_of, shape, (), big_endian=row.big,
                       problem=self.problems.get(name), limits=self.limits)
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("cannot pickle or copy an Index: pickle the Checkpoint that kio.open gave, or single tensors")
 
     def __getitem__(self, name):
         number = self.rows_of[name]

@@ -339,9 +339,9 @@ cdef class Run(Jobs):
             if number >= self.njobs or self.stop:
                 PyThread_release_lock(self.lock)
                 break
-            self.next_job += 1
+            self.next_job = number + 1
             job = self.jobs + number
-            self.taken += job.nbytes
+            self.taken = self.taken + job.nbytes
             PyThread_release_lock(self.lock)
             if window == NULL:
                 window = <uint8_t *>malloc(WIN)

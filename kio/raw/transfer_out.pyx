@@ -156,7 +156,7 @@ cdef class Writing(Origins):
 
     def __dealloc__(self):
         while self.nidle:
-            self.nidle -= 1
+            self.nidle = self.nidle - 1
             kio_release(self.idle[self.nidle], BLOCK)
         free(self.pieces)
         free(self.spans)
@@ -289,7 +289,7 @@ cdef class Writing(Origins):
         cdef uint8_t *p = NULL
         PyThread_acquire_lock(self.lock, WAIT_LOCK)
         if self.nidle:
-            self.nidle -= 1
+            self.nidle = self.nidle - 1
             p = self.idle[self.nidle]
         PyThread_release_lock(self.lock)
         if p == NULL:
@@ -302,7 +302,7 @@ cdef class Writing(Origins):
         PyThread_acquire_lock(self.lock, WAIT_LOCK)
         if self.nidle <= MAX_THREADS:
             self.idle[self.nidle] = p
-            self.nidle += 1
+            self.nidle = self.nidle + 1
             p = NULL
         PyThread_release_lock(self.lock)
         if p != NULL:
@@ -706,7 +706,7 @@ cdef class Batch:
             if number >= self.njobs or self.stop:
                 PyThread_release_lock(self.lock)
                 break
-            self.next_job += 1
+            self.next_job = number + 1
             PyThread_release_lock(self.lock)
             job = self.jobs + number
             if buffer == NULL:
@@ -719,7 +719,7 @@ cdef class Batch:
                 if self.failed < 0 or <size_t>self.failed > number:
                     self.failed = number
                 self.stop = True
-            self.writing.done += job.nbytes
+            self.writing.done = self.writing.done + job.nbytes
             PyThread_release_lock(self.lock)
             taken += 1
             if main and taken % 8 == 0:

@@ -190,6 +190,9 @@ cdef class File:
     def __init__(self, *args, **kwargs):
         raise TypeError("use kio.containers.hdf5.open")
 
+    def __reduce_ex__(self, protocol):
+        raise TypeError("cannot pickle or copy an HDF5 File: pickle the Checkpoint that kio.open gave, or open it again")
+
     @property
     def held(self):
         """Bytes of the file's structure in memory of kio's: what was read lately."""
