@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from kio.errors import FormatError
 from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
 from kio.optional import needed
-from kio.raw import transfer
+from kio.raw import pending, transfer
 from kio.raw.tensor import Tensor
 from kio.reports import DiffReport, TensorDiff, VerifyReport
 
@@ -256,6 +257,8 @@ def verify(source: Source, *, threads: int | None = None, limits: Limits | None 
 
     Reads: everything.  Memory: a few MiB a thread.
     """
+    if isinstance(source, (str, bytes, os.PathLike)):
+        pending.settle(os.fsdecode(source))  # what that raises is no damage of the file's
     report = VerifyReport(str(getattr(source, "name", source if isinstance(source, str) else "input")))
     try:
         with opened(source, limits) as checkpoint:
