@@ -145,6 +145,14 @@ def _rnn(
     return (found[:, -1], found, states) if return_all_outputs else (found, found[:, None], states)
 
 
+def _get_mask(x: Any) -> Any:
+    return getattr(x, "_keras_mask", None)
+
+
+def _set_mask(x: Any, mask: Any) -> None:
+    x._keras_mask = mask
+
+
 def _snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
@@ -327,6 +335,16 @@ ROWS: dict[str, Row] = {
         (Place("keras.src.backend", "rnn"),),
         "a loop over time steps with a mask",
         _as_is(_rnn),
+    ),
+    "get_keras_mask": Row(
+        (Place("keras.src.backend", "get_keras_mask", "3.6 on"),),
+        "the mask that goes along with a tensor; before 3.6 it was an attribute",
+        _as_is(_get_mask),
+    ),
+    "set_keras_mask": Row(
+        (Place("keras.src.backend", "set_keras_mask", "3.6 on"),),
+        "lets a mask go along with a tensor",
+        _as_is(_set_mask),
     ),
     # torch
     "TorchLayer": Row(

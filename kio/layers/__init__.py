@@ -9,6 +9,7 @@ kio converted; kio itself imports it when an old model asks for one.
 from __future__ import annotations
 
 from kio.layers import tf_arrays, tf_images, tf_math  # noqa: F401  (their functions enter the table)
+from kio.layers.attention import AdditiveAttention, Attention, MultiHeadAttention, Softmax
 from kio.layers.dense import Highway, MaxoutDense
 from kio.layers.first import (
     Conv1D,
@@ -27,14 +28,30 @@ from kio.layers.images import RandomCrop, RandomHeight, RandomWidth, Resizing, U
 from kio.layers.keras0 import ThresholdedLinear, TimeDistributedMerge
 from kio.layers.keras1 import CosineMerge, ParametricSoftplus, SReLU
 from kio.layers.local import LocallyConnected1D, LocallyConnected2D
+from kio.layers.masking import (
+    Add,
+    Average,
+    Concatenate,
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    Flatten,
+    Identity,
+    Maximum,
+    Minimum,
+    Multiply,
+    Normalization,
+    Permute,
+    Rescaling,
+    Reshape,
+    Subtract,
+)
 from kio.layers.optimizers import Adagrad, DecayedSchedule, Nadam, RMSprop
 from kio.layers.others import (
     Functional,
     LayerNormalization,
-    MultiHeadAttention,
     RadialConstraint,
     RandomFourierFeatures,
-    Softmax,
 )
 from kio.layers.recurrent import (
     GRU,
@@ -56,7 +73,12 @@ __all__ = [
     "RNN",
     "ActivityRegularizer",
     "Adagrad",
+    "Add",
+    "AdditiveAttention",
+    "Attention",
+    "Average",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -67,30 +89,43 @@ __all__ = [
     "ConvLSTM2D",
     "ConvLSTM3D",
     "CosineMerge",
+    "Cropping1D",
+    "Cropping2D",
+    "Cropping3D",
     "DecayedSchedule",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Flatten",
     "Functional",
     "Highway",
+    "Identity",
     "LayerNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
+    "Maximum",
     "MaxoutDense",
+    "Minimum",
     "MultiHeadAttention",
+    "Multiply",
     "Nadam",
+    "Normalization",
     "ParametricSoftplus",
+    "Permute",
     "RMSprop",
     "RadialConstraint",
     "RandomCrop",
     "RandomFourierFeatures",
     "RandomHeight",
     "RandomWidth",
+    "Rescaling",
+    "Reshape",
     "Resizing",
     "SReLU",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",
     "Softmax",
+    "Subtract",
     "TFFunction",
     "ThresholdedLinear",
     "TimeDistributed",

@@ -56,46 +56,6 @@ class LayerNormalization(keras.layers.LayerNormalization):  # type: ignore[misc]
         return ops.cast(made, self.compute_dtype)
 
 
-@keras.saving.register_keras_serializable("kio", "MultiHeadAttention")
-class MultiHeadAttention(keras.layers.MultiHeadAttention):  # type: ignore[misc]
-    """With values of another width than keys on JAX, too: who asks for the scores gets them computed one by one."""
-
-    def call(
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: Any = None,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        made, scores = super().call(
-            query,
-            value,
-            key=key,
-            query_mask=query_mask,
-            value_mask=value_mask,
-            key_mask=key_mask,
-            attention_mask=attention_mask,
-            return_attention_scores=True,
-            training=training,
-            use_causal_mask=use_causal_mask,
-        )
-        return (made, scores) if return_attention_scores else made
-
-
-@keras.saving.register_keras_serializable("kio", "Softmax")
-class Softmax(keras.layers.Softmax):  # type: ignore[misc]
-    """Over several axes on the numpy backend, too: a list in a layer becomes Keras's own, a tuple stays."""
-
-    def __init__(self, axis: Any = -1, **options: Any) -> None:
-        super().__init__(axis=tuple(axis) if isinstance(axis, list) else axis, **options)
-
-
 @keras.saving.register_keras_serializable("kio", "RandomFourierFeatures")
 class RandomFourierFeatures(keras.layers.Layer):  # type: ignore[misc]
     """``cos(x W / scale + b)`` with random W and b: features for a kernel machine.

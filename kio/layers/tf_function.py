@@ -61,6 +61,10 @@ def is_tensor(value: Any) -> bool:
     return isinstance(value, keras.KerasTensor) or ops.is_tensor(value)
 
 
+# They give the very tensor that they take, if there is nothing to do.
+_AS_IT_IS = frozenset({"convert_to_tensor", "cast", "compat.v1.cast"})
+
+
 @keras.saving.register_keras_serializable("kio", "TFFunction")
 class TFFunction(keras.Operation):  # type: ignore[misc]
     """A call of a TensorFlow function.
@@ -80,7 +84,11 @@ class TFFunction(keras.Operation):  # type: ignore[misc]
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         given = {key: value for key, value in kwargs.items() if key not in IDLE and value is not None}
-        return FUNCTIONS[self.function](*args, **given)
+        made = FUNCTIONS[self.function](*args, **given)
+        if self.function in _AS_IT_IS or not any(made is each for each in flatten((args, given))):
+            return made
+        # TensorFlow made a new tensor, without the mask of the one that came in.
+        return ops.copy(made) if is_tensor(made) else made
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         known = _static(self.function, args, kwargs)

@@ -1,4 +1,4 @@
-"""Wrappers that Keras 3 has under the same name and that train otherwise."""
+"""Wrappers that Keras 3 has under the same name and that train, or treat masks, otherwise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from kio.keras_private import get_keras_mask, set_keras_mask
 
 
 @keras.saving.register_keras_serializable("kio", "TimeDistributed")
@@ -16,6 +18,8 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
     of batches takes mean and variance of each step then, and moves its averages once a step.
     In a graph of TensorFlow with an unknown number of steps it calls as many as the batch has rows.
 
+    The mask is that of what the layer gives.  Where that has none, a step counts if any part of it does.
+
     Args:
         layer: What is applied to each step.
         options: As of ``keras.layers.TimeDistributed``.
@@ -24,9 +28,23 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         batch, steps, *rest = ops.shape(inputs)
         options: dict[str, Any] = {}
-        if mask is not None and getattr(self.layer, "_call_has_mask_arg", False):
-            options["mask"] = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
+        flat = ops.reshape(inputs, (-1, *rest))
+        if flat is inputs:
+            flat = ops.copy(flat)
+        if mask is not None:
+            set_keras_mask(flat, ops.reshape(mask, (-1, *ops.shape(mask)[2:])))
         if getattr(self.layer, "_call_has_training_arg", False):
             options["training"] = training
-        made = self.layer(ops.reshape(inputs, (-1, *rest)), **options)
-        return ops.reshape(made, (batch, steps, *ops.shape(made)[1:]))
+        given = self.layer(flat, **options)
+        made = ops.reshape(given, (batch, steps, *ops.shape(given)[1:]))
+        found = get_keras_mask(given)
+        if found is not None:
+            mask = ops.reshape(found, (batch, steps, *ops.shape(found)[1:]))
+        elif mask is not None and len(mask.shape) > 2:
+            mask = ops.any(mask, axis=tuple(range(2, len(mask.shape))))
+        if mask is not None:
+            set_keras_mask(made, mask)
+        return made
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Nothing: the call says it, which knows what the layer gave."""

@@ -153,3 +153,256 @@ def test_a_mask_by_name_goes_before_the_one_that_comes_along() -> None:
     (y,) = run(model, STEPS, np.array([[10.0]], "float32"), np.array([[False, True, True]]))
     # Before the first step that counts there is nothing.
     np.testing.assert_allclose(y.ravel(), [0.0, 10.5, 13.0])
+
+
+def merged(kind: str, masks: str, **config: Any) -> dict[str, Any]:
+    """Two inputs, with masks as the letters say, merged and averaged over the steps that count."""
+    sides = []
+    for name in ("a", "b"):
+        sides += [source(name, [None, 3, 1])]
+        if name in masks:
+            sides += [layer("Masking", f"masked_{name}", [[name]], mask_value=0.0)]
+    places = [f"masked_{name}" if name in masks else name for name in ("a", "b")]
+    return functional(
+        [
+            *sides,
+            layer(kind, "merge", [places], **config),
+            layer("GlobalAveragePooling1D", "mean", [["merge"]]),
+        ],
+        ["a", "b"],
+        ["mean"],
+    )
+
+
+A, B = np.array([[[1], [0], [1]]], "float32"), np.array([[[1], [1], [0]]], "float32")
+
+
+@pytest.mark.parametrize(
+    ("kind", "masks", "expected"),
+    [
+        ("Add", "ab", [2.0]),
+        ("Add", "a", [1.5]),
+        ("Add", "b", [1.5]),
+        ("Subtract", "ab", [0.0]),
+        ("Subtract", "a", [0.5]),
+        ("Average", "ab", [1.0]),
+        ("Average", "a", [0.75]),
+        ("Multiply", "ab", [1.0]),
+        ("Multiply", "a", [0.5]),
+        ("Maximum", "ab", [1.0]),
+        ("Maximum", "b", [1.0]),
+        ("Minimum", "ab", [1.0]),
+        ("Minimum", "a", [0.5]),
+        ("Concatenate", "ab", [1.0, 1.0]),
+        ("Concatenate", "a", [1.0, 0.5]),
+    ],
+)
+def test_merges_count_the_steps_that_all_inputs_count(kind: str, masks: str, expected: list[float]) -> None:
+    config = {"axis": -1} if kind == "Concatenate" else {}
+    model = built(merged(kind, masks, **config))
+    (y,) = run(model, A, B)
+    np.testing.assert_allclose(y[0], expected)
+    assert kinds(model)["merge"] == f"kio.{kind}"
+
+
+def test_a_gate_lets_through_what_it_did_at_masked_steps() -> None:
+    x = layer("Masking", "masking", [["x"]], mask_value=0.0)
+    gate = layer("Dense", "gate", [["masking"]], units=1, activation="linear")
+    config = functional(
+        [source("x", [None, 3, 1]), x, gate, layer("Maximum", "merge", [["masking", "gate"]])], ["x"], ["merge"]
+    )
+    (y,) = run(built(config, fill=1.0), STEPS)
+    np.testing.assert_allclose(y.ravel(), [1.5, 0.5, 2.5])
+
+
+@pytest.mark.parametrize("kind", ["Add", "Subtract", "Average", "Multiply", "Maximum", "Minimum", "Concatenate"])
+def test_merges_without_a_mask_are_those_of_keras(kind: str) -> None:
+    config = {"axis": -1} if kind == "Concatenate" else {}
+    assert kinds(built(merged(kind, "", **config)))["merge"] == f"keras.{kind}"
+
+
+def test_one_mask_on_all_inputs_is_merged_by_keras() -> None:
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("Dense", "dense", [["masking"]], units=1),
+            layer("Add", "add", [["masking", "dense"]]),
+            layer("Multiply", "multiply", [["masking", "dense"]]),
+            layer("LSTM", "lstm", [["add"]], units=1),
+        ],
+        ["x"],
+        ["lstm", "multiply"],
+    )
+    found = kinds(built(config))
+    assert (found["add"], found["multiply"], found["lstm"]) == ("keras.Add", "kio.Multiply", "keras.LSTM")
+
+
+def test_a_mask_that_ended_does_not_make_a_merge_kios() -> None:
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("LSTM", "one", [["masking"]], units=2),
+            layer("GlobalAveragePooling1D", "two", [["masking"]]),
+            layer("Concatenate", "merge", [["one", "two"]], axis=-1),
+        ],
+        ["x"],
+        ["merge"],
+    )
+    assert kinds(built(config))["merge"] == "keras.Concatenate"
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_of_a_state_no_mask_comes(kind: str) -> None:
+    """What a bidirectional encoder hands to its decoder is joined by Keras's own layer."""
+    inner = {"class_name": kind, "config": {"name": "rnn", "units": 2, "return_sequences": True, "return_state": True}}
+    states = 4 if kind == "LSTM" else 2
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("Bidirectional", "both", [["masking"]], layer=inner, merge_mode="concat"),
+            layer("Concatenate", "state", [[["both", 0, 1], ["both", 0, 1 + states // 2]]], axis=-1),
+            layer("Concatenate", "all", [[["both", 0, 0], ["x", 0, 0]]], axis=-1),
+        ],
+        ["x"],
+        ["state", "all"],
+    )
+    found = kinds(built(config))
+    assert (found["state"], found["all"]) == ("keras.Concatenate", "kio.Concatenate")
+
+
+def test_fully_masked_scores_are_about_uniform() -> None:
+    config = functional(
+        [
+            source("x", [None, 4]),
+            source("m", [None, 4], "bool"),
+            layer("Softmax", "softmax", [(["x"], {"mask": ["m", 0, 0]})], axis=-1),
+        ],
+        ["x", "m"],
+        ["softmax"],
+    )
+    (y,) = run(built(config), np.array([[1, 2, 3, 4]], "float32"), np.zeros((1, 4), bool))
+    np.testing.assert_allclose(y, [[0.25] * 4])
+
+
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}, {"value_dim": 3}])
+def test_padded_queries_attend_to_all_alike(options: dict[str, Any]) -> None:
+    attention = {"num_heads": 1, "key_dim": 1, "value_dim": 1, "dropout": 0.0, "use_bias": False, **options}
+    call = (["masking"], {"value": ["masking", 0, 0]})
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("MultiHeadAttention", "attention", [call], **attention),
+            layer("SimpleRNN", "rnn", [["masking"]], units=1, activation="linear"),
+        ],
+        ["x"],
+        ["attention", "rnn"],
+    )
+    model = built(config, fill=1.0)
+    y, read = run(model, STEPS)
+    # The padded query sees 1, 0 and 2 alike; the others see 1 and 2 by exp(x * 1) and exp(x * 2).
+    wide = options.get("value_dim", 1)
+    one, two = np.exp([1.0, 2.0]), np.exp([2.0, 4.0])
+    expected = [one @ [1, 2] / one.sum(), 1.0, two @ [1, 2] / two.sum()]
+    np.testing.assert_allclose(y.ravel(), np.array(expected) * wide, rtol=1e-5)
+    # Attention leaves the mask of its inputs to others: 1, masked, 1 + 2.
+    np.testing.assert_allclose(read.ravel(), [4.0])
+
+
+@pytest.mark.parametrize("kind", ["Rescaling", "Identity", "Reshape", "Permute"])
+def test_masks_end_where_they_did(kind: str) -> None:
+    options = {
+        "Rescaling": {"scale": 1.0, "offset": 0.0},
+        "Identity": {},
+        "Reshape": {"target_shape": [3, 1]},
+        "Permute": {"dims": [1, 2]},
+    }
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer(kind, "end", [["masking"]], **options[kind]),
+            layer("GlobalAveragePooling1D", "mean", [["end"]]),
+        ],
+        ["x"],
+        ["mean"],
+    )
+    model = built(config)
+    (y,) = run(model, STEPS)
+    np.testing.assert_allclose(y, [[1.0]])
+    assert kinds(model)["end"] == f"kio.{kind}"
+
+
+def test_an_operation_that_changes_nothing_ends_a_mask() -> None:
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("TFOpLambda", "tf.reshape", [(["masking"], {"shape": [-1, 3, 1]})], function="reshape"),
+            layer("TFOpLambda", "tf.identity", [["masking"]], function="identity"),
+            layer("GlobalAveragePooling1D", "one", [["tf.reshape"]]),
+            layer("GlobalAveragePooling1D", "two", [["tf.identity"]]),
+        ],
+        ["x"],
+        ["one", "two"],
+    )
+    one, two = run(built(config), STEPS)
+    np.testing.assert_allclose([one[0, 0], two[0, 0]], [1.0, 1.0])
+
+
+def test_a_step_of_words_counts_if_any_word_does() -> None:
+    inner = {"class_name": "LSTM", "config": {"name": "lstm", "units": 1}}
+    config = functional(
+        [
+            source("words", [None, 2, 2], "int32"),
+            layer("Embedding", "embedding", [["words"]], input_dim=4, output_dim=1, mask_zero=True),
+            layer("TimeDistributed", "each", [["embedding"]], layer=inner),
+            layer("GlobalAveragePooling1D", "mean", [["each"]]),
+        ],
+        ["words"],
+        ["mean"],
+    )
+    model = built(config, fill=1.0)
+    read, half = run(model, np.array([[[1, 0], [0, 0]], [[1, 0], [2, 0]]], "int32"))[0].ravel()
+    np.testing.assert_allclose(read, half)
+
+
+def test_models_with_one_layer_in_several_calls_take_all_masks_into_account() -> None:
+    calls = [["masking", "y"], ["x", "y"]]
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            source("y", [None, 3, 1]),
+            layer("Add", "add", calls),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("GlobalAveragePooling1D", "mean", [[["add", 0, 0]], [["add", 1, 0]]]),
+        ],
+        ["x", "y"],
+        [["mean", 0, 0], ["mean", 1, 0]],
+    )
+    one, two = run(built(config), A, B)
+    np.testing.assert_allclose([one[0, 0], two[0, 0]], [1.5, 4 / 3])
+
+
+def test_calls_in_any_order_are_gone_through_once() -> None:
+    """A long chain that is stored last layer first."""
+    n = 3000
+    chain = [layer("Activation", f"a{i}", [[f"a{i - 1}" if i else "masking"]], activation="linear") for i in range(n)]
+    config = functional(
+        [
+            *chain[::-1],
+            layer("Add", "add", [[f"a{n - 1}", "x"]]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            source("x", [None, 3, 1]),
+        ],
+        ["x"],
+        ["add"],
+    )
+    from kio.models.upgrade import upgrade
+    from kio.models.upgrade.rule import Era
+
+    done = upgrade(config, Era((2, 12), "2.12.0"))
+    assert done.kio_objects == ("Add",)

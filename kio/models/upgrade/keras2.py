@@ -131,6 +131,16 @@ def _forgotten(*names: str) -> Apply:
     return apply
 
 
+def _unless_true(name: str) -> Apply:
+    def apply(config: Config, context: Context) -> bool:
+        if name not in config or config[name]:
+            return False
+        del config[name]
+        return True
+
+    return apply
+
+
 def _lookup(config: Config, context: Context) -> bool:
     """IntegerLookup and StringLookup of TF 2.3 to 2.5 spoke of values."""
     done = False
@@ -193,8 +203,9 @@ RULES = rules(SOURCE, (
     ("state under a TimeDistributed", "TimeDistributed", _stateless),
     # Every projection has it there too, but the sum of them is another one.
     ("activity_regularizer of a MultiHeadAttention", "MultiHeadAttention", _silent_regularizer),
-    ("softmax_robust_masking", "Softmax MultiHeadAttention", dropped("softmax_robust_masking")),
-    ("robust_masking", "Softmax", dropped("robust_masking")),
+    # Where it is said, kio's own layers take it.
+    ("softmax_robust_masking", "MultiHeadAttention", _unless_true("softmax_robust_masking")),
+    ("robust_masking", "Softmax", _unless_true("robust_masking")),
     ("causal", "Attention AdditiveAttention", _causal),
     ("sparse gradients of an Embedding", "Embedding", dropped("sparse")),
     ("dynamic", "*", dropped("dynamic", False)),

@@ -55,11 +55,14 @@ _KIO_WHERE: dict[str, Callable[[Config, Any], bool]] = {
     "SeparableConv1D": lambda c, _: c.get("padding") == "causal" or _bias_misplaced(c),
     "LayerNormalization": lambda c, shape: _axes_misread(c, shape),
     # JAX's own attention wants values as wide as keys.
-    "MultiHeadAttention": lambda c, _: (
-        keras.config.backend() == "jax" and c.get("value_dim") not in (None, c.get("key_dim"))
+    "MultiHeadAttention": lambda c, _: bool(
+        (keras.config.backend() == "jax" and c.get("value_dim") not in (None, c.get("key_dim")))
+        or c.get("softmax_robust_masking")
     ),
     # SciPy, behind the numpy backend, wants a tuple.
-    "Softmax": lambda c, _: isinstance(c.get("axis"), list) and keras.config.backend() == "numpy",
+    "Softmax": lambda c, _: bool(
+        (isinstance(c.get("axis"), list) and keras.config.backend() == "numpy") or c.get("robust_masking")
+    ),
     "TimeDistributed": lambda c, shape: _normalizes(c) or _steps_miscounted(shape),
 }
 

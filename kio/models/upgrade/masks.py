@@ -5,8 +5,8 @@ along with the tensors and ends where a layer does not hand it on.  Both Kerases
 a model runs.  Here it is told from the configuration which masks may come to each call, so that a
 model without any is made of Keras's own layers alone.  Where it cannot be told a mask may come.
 
-A mask is known by where it began.  Two inputs with one and the same mask are merged alike by any
-rule; two masks, or a mask and none, are not.
+A mask is known by where it began, with a mark if it may be of another shape than (rows, steps).  Two
+inputs with one and the same mask are merged alike by any rule; two masks, or a mask and none, are not.
 
 Spec: ``compute_mask`` and ``supports_masking`` of the layers of tf_keras 2.21 and Keras 3.15.
 """
@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from kio.keras_private import ops
 from kio.models.upgrade import objects
-from kio.models.upgrade.masks_table import ENDS, FIRST_ONLY, RECURRENT, Inputs, wants
+from kio.models.upgrade.masks_table import ENDS, FIRST_ONLY, ODD, RECURRENT, SAME_OPERATIONS, Inputs, odd, wants
 from kio.models.upgrade.rule import Config, Context
 
 # Where a mask began; None for no mask.
@@ -86,6 +87,9 @@ class _Masks:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._changed: set[Any] = set()
+        # Operations behind which the mask ends.
+        self._parted: dict[int, Config] = {}
+        self._done: set[int] = set()
         # What nested models gave, by model and what came to it: a model may be called often, in models called often.
         self._known: dict[tuple[int, Pattern], list[Mask]] = {}
 
@@ -101,20 +105,30 @@ class _Masks:
         inner = node.get("config")
         name = str(node.get("class_name"))
         if not isinstance(inner, dict) or self._is_custom(node):
-            return [where or "custom"]
+            return [where + ODD]
         if name in _MODELS and isinstance(inner.get("layers"), list):
             return self._model(node, given, where)
         if _is_operation(node):
-            return [None]
+            return self._operation(node, given)
         own = dict(kwargs)
         for key in ("layer", "backward_layer"):
             if isinstance(inner.get(key), dict):
                 own[f"_{key}"] = self._within(inner[key], name, given, kwargs, where)
-        inputs = Inputs(name, inner, tuple(given), own)
+        inputs = Inputs(name, inner, tuple(given), own, own.pop("_rank", None))
         todays = wants(inputs)
         if todays is not None:
             self._replace(node, todays)
         return _given(inputs, where)
+
+    def _operation(self, node: Config, given: list[Mask]) -> list[Mask]:
+        """What computes on tensors alone gives new ones, without masks; but a cast to the same dtype is none."""
+        name = node["config"].get("function", node["class_name"])
+        if name in ("Cast", "cast", "convert_to_tensor"):
+            return given[:1]
+        masked = any(mask is not None for mask in given)
+        if masked and name in SAME_OPERATIONS and id(node) not in self._done:
+            self._parted[id(node)] = node
+        return [None]
 
     def _is_custom(self, node: Config) -> bool:
         """Whether nobody but the user knows what a layer does with masks."""
@@ -127,6 +141,7 @@ class _Masks:
         passed = dict(kwargs)
         if wrapper == "Bidirectional" and given[:1] != [None]:
             passed["mask"] = True  # handed over by name
+        passed.pop("_rank", None)
         return self.after(inner, given, passed, f"{where}/{inner.get('class_name')}")
 
     def _replace(self, node: Config, name: str) -> None:
@@ -155,7 +170,11 @@ class _Masks:
 
     def _model(self, node: Config, given: list[Mask], where: str) -> list[Mask]:
         """A model within: gone through once for each pattern of masks that comes to it."""
-        names = {mask: f"in {i}" for i, mask in reversed(list(enumerate(given))) if mask is not None}
+        names = {
+            mask: f"in {i}{ODD if odd([mask]) else ''}"
+            for i, mask in reversed(list(enumerate(given)))
+            if mask is not None
+        }
         pattern = tuple(None if mask is None else names[mask] for mask in given)
         key = (id(node), pattern)
         if key not in self._known:
@@ -166,10 +185,28 @@ class _Masks:
         return [None if mask is None else back.get(mask, f"{where}>{mask}") for mask in self._known[key]]
 
     def _sequential(self, inner: Config, given: list[Mask]) -> list[Mask]:
-        for number, layer in enumerate(inner["layers"]):
-            if isinstance(layer, dict) and layer.get("class_name") != "InputLayer":
-                given = self.after(layer, given[:1], {}, str(number))
+        rank = None
+        for number, layer in enumerate(each for each in inner["layers"] if isinstance(each, dict)):
+            if layer.get("class_name") != "InputLayer":
+                given = self.after(layer, given[:1], {"_rank": rank}, str(number))
+            rank = _rank(layer) if layer.get("class_name") == "InputLayer" else None
         return given
+
+    def _part(self, inner: Config, layers: list[Config]) -> None:
+        """Behind an operation that may hand its tensor on: a copy, by the operation's name."""
+        taken = {layer["name"] for layer in layers}
+        for layer in layers:
+            if self._parted.pop(id(layer), None) is None:
+                continue
+            name = layer["name"]
+            other = next(each for n in count() if (each := f"{name}_masked{n or ''}") not in taken)
+            taken.add(other)
+            layer["name"] = layer["config"]["name"] = other
+            made = objects.kio_class("TFFunction", self._context)
+            calls = [{"args": [_tensor(other, i)], "kwargs": {}} for i in range(len(layer["inbound_nodes"]))]
+            made |= {"config": {"function": "identity", "name": name}, "name": name, "inbound_nodes": calls}
+            inner["layers"].insert(inner["layers"].index(layer) + 1, made)
+            self._done.add(id(layer))
 
     def _functional(self, inner: Config, given: list[Mask]) -> list[Mask]:
         layers = [each for each in inner["layers"] if isinstance(each, dict) and isinstance(each.get("name"), str)]
@@ -177,13 +214,17 @@ class _Masks:
         found: dict[tuple[str, int], list[Mask]] = {}
         for i, place in enumerate(_ends(inner.get("input_layers"))):
             found[place[:2]] = [given[min(i, len(given) - 1)]]
+        ranks = {layer["name"]: _rank(layer) for layer in layers}
         for key in calls.ordered():
             layer = calls.nodes[key[0]]
             call = layer["inbound_nodes"][key[1]]
             tensors, kwargs = _arguments(call, found)
             if not calls.inputs[key] and key in found:
                 continue  # an input
+            if len(sources := {place[0] for place in calls.inputs[key]}) == 1:
+                kwargs["_rank"] = ranks.get(next(iter(sources)))
             found[key] = self.after(layer, tensors, kwargs, f"{key[0]} {key[1]}")
+        self._part(inner, layers)
         # Calls of a model within are counted in two ways here: all of them are meant.
         made: dict[str, list[list[Mask]]] = defaultdict(list)
         for (name, _), masks in found.items():
@@ -194,6 +235,18 @@ class _Masks:
 def _is_operation(node: Config) -> bool:
     """Whether a node computes on tensors alone: what it gives is new, without a mask."""
     return str(node.get("module")).startswith(ops("")) or node["class_name"] == "TFFunction"
+
+
+def _rank(layer: Config) -> int | None:
+    """Of the input of the model that a layer is; None for anything else."""
+    inner = layer.get("config")
+    shape = inner.get("batch_shape") if isinstance(inner, dict) and layer.get("class_name") == "InputLayer" else None
+    return len(shape) if isinstance(shape, list) else None
+
+
+def _tensor(name: str, call: int) -> Config:
+    place = {"shape": [], "dtype": "float32", "keras_history": [name, call, 0]}
+    return {"class_name": "__keras_tensor__", "config": place}
 
 
 def _one(calls: list[list[Mask]], output: int) -> Mask:
@@ -255,7 +308,8 @@ def _given(inputs: Inputs, where: str) -> list[Mask]:
     first = inputs.masks[0] if inputs.masks else None
     several = {mask for mask in inputs.masks if mask is not None}
     if name == "Masking" or (name == "Embedding" and config.get("mask_zero")):
-        return [where or name]
+        known = inputs.rank == (3 if name == "Masking" else 2)
+        return [where if known else where + ODD]
     if name in ENDS:
         return [None]
     if name in RECURRENT or name == "Bidirectional":
@@ -264,7 +318,11 @@ def _given(inputs: Inputs, where: str) -> list[Mask]:
         return [*([first] * (1 + both) if layer.get("return_sequences") else [None] * (1 + both)), None]
     if name == "TimeDistributed":
         within = inputs.kwargs.get("_layer", [None])[0]
-        return [first if within is None or within == first else where]
-    if name in FIRST_ONLY or len(several) < 2:
-        return [first if name in FIRST_ONLY else next(iter(several), None)]
-    return [where]
+        return [first if within is None or within == first else where + ODD]
+    if name == "MultiHeadAttention":
+        return [first, where + ODD]  # the scores have that of the scores
+    if name in FIRST_ONLY:
+        return [first, None]
+    if len(several) < 2:
+        return [next(iter(several), None)]
+    return [where + ODD if odd(several) else where]
