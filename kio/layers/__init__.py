@@ -53,6 +53,7 @@ from kio.layers.others import (
     RadialConstraint,
     RandomFourierFeatures,
 )
+from kio.layers.pools import AveragePooling1D, AveragePooling2D, AveragePooling3D
 from kio.layers.recurrent import (
     GRU,
     LSTM,
@@ -77,6 +78,9 @@ __all__ = [
     "AdditiveAttention",
     "Attention",
     "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
     "Bidirectional",
     "Concatenate",
     "Conv1D",

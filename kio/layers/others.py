@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import keras
 from keras import constraints, initializers, ops
+
+# The model that a thread is about to run, and in which mode.
+_modes = threading.local()
 
 
 def _functional() -> type:
@@ -19,12 +23,29 @@ def _functional() -> type:
 
         ``layer(x, training=False)`` in the graph of a model meant that in Keras 2 whatever the
         model itself was called with: frozen statistics while fine-tuning, dropout that never
-        stops.  Keras 3 hands the model's own mode to every layer.
+        stops.  Keras 3 hands the model's own mode to every layer.  Where it does not, the mode of
+        one call becomes that of all calls behind it; so every call is told its mode here.
         """
 
         def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
-            # Layers without a mode of their own still find the model's in the call's context.
-            return super().call(inputs, mask=mask, **kwargs)
+            _modes.of = self, bool(training)
+            return super().call(inputs, training=bool(training), mask=mask, **kwargs)
+
+        def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
+            model, mode = getattr(_modes, "of", (None, False))
+            if model is not self:
+                return super()._run_through_graph(*args, **kwargs)  # no call: shapes alone are asked for
+            _modes.of = None, False
+
+            def told(operation: Any) -> Any:
+                def call(*args: Any, **kwargs: Any) -> Any:
+                    if kwargs.get("training") is None and getattr(operation, "_call_has_training_arg", False):
+                        kwargs["training"] = mode
+                    return operation(*args, **kwargs)
+
+                return call
+
+            return super()._run_through_graph(*args, **{**kwargs, "operation_fn": told})
 
     return Functional
 

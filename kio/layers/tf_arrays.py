@@ -290,7 +290,11 @@ def one_hot(
 ) -> Any:
     given = [value for value in (on_value, off_value) if value is not None]
     whole = bool(given) and all(isinstance(value, int) for value in given)
-    hot = ops.one_hot(indices, depth, axis=axis, dtype=dtype or ("int32" if whole else "float32"))
+    rank = len(indices.shape) + 1
+    # By comparison: an index that is no class is nothing in TensorFlow, and an error on torch.
+    classes = ops.reshape(ops.arange(depth), [depth if axis % rank == k else 1 for k in range(rank)])
+    found = ops.equal(ops.expand_dims(indices, axis), classes)
+    hot = ops.cast(found, dtype or ("int32" if whole else "float32"))
     on, off = 1 if on_value is None else on_value, off_value or 0
     return hot if (on, off) == (1, 0) else hot * on + (1 - hot) * off
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kio.layers.pools import averaged
 from kio.layers.resize import resized
 from kio.layers.tf_arrays import last
 from kio.layers.tf_function import named, tensor
@@ -39,7 +40,7 @@ def _window(strides: Any, padding: Any, data_format: Any, rank: int = 2) -> tupl
 
 def _pool(apply: str, rank: int) -> Any:
     def pool(input: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None) -> Any:
-        function = ops.max_pool if apply == "max" else ops.average_pool
+        function = ops.max_pool if apply == "max" else averaged
         return function(input, _inner(ksize, rank), *_window(strides, padding, data_format, rank))
 
     return pool
@@ -63,7 +64,7 @@ def pool(
 ) -> Any:
     if any(n != 1 for n in (dilation_rate or dilations or [])):
         raise ValueError("tf.nn.pool: expected no dilation")
-    function = ops.max_pool if pooling_type == "MAX" else ops.average_pool
+    function = ops.max_pool if pooling_type == "MAX" else averaged
     return function(input, tuple(window_shape), *_window(strides, padding, data_format, len(window_shape)))
 
 

@@ -23,7 +23,7 @@ import keras
 from kio.errors import CorruptError, FormatError, KioError, LimitError, shown
 from kio.keras_private import ObjectSharingScope, in_safe_mode, uniquify, version
 from kio.limits import DEFAULT, Limits
-from kio.models import rebuilt
+from kio.models import old_training, rebuilt
 from kio.models.allowlist import Resolver, resolving
 from kio.models.safety import check
 from kio.models.upgrade import Era, Upgraded, upgrade
@@ -83,14 +83,16 @@ def model_from_config(
         warnings.warn(f"The model is not compiled: {done.uncompiled}", stacklevel=5)
     if safe:
         check(tree, resolver, limits)
-    model = _built(tree, resolver, dict(custom_objects) if custom_objects else None, safe)
+    model = _built(tree, resolver, dict(custom_objects) if custom_objects else None, safe, done)
     if done.order:
         # Files of Keras 0.x have no names: what comes first in them is known from here alone.
         model._kio_order = done.order
     return model
 
 
-def _built(tree: dict[str, Any], resolver: Resolver, custom_objects: dict[str, Any] | None, safe: bool) -> Any:
+def _built(
+    tree: dict[str, Any], resolver: Resolver, custom_objects: dict[str, Any] | None, safe: bool, done: Upgraded
+) -> Any:
     """What Keras makes of a configuration in its own grammar.
 
     Raises:
@@ -103,6 +105,8 @@ def _built(tree: dict[str, Any], resolver: Resolver, custom_objects: dict[str, A
             model = keras.saving.deserialize_keras_object(tree, custom_objects, safe_mode=safe)
             _build_activations(model)
             rebuilt.freeze(model)
+            if done.old:
+                old_training.keep(model, done.unfused, tree.get("compile_config"))
             return model
     except KioError:
         raise

@@ -33,6 +33,8 @@ class Upgraded:
         kio_objects: Layers and functions of ``kio.layers`` that the model needs.
         uncompiled: Why the model cannot be compiled as it was; empty if it can.
         order: Names of layers in the order of a Keras 0.x file of weights; empty for newer models.
+        old: Whether it was written by tf.keras or an older Keras; what that means for training see ``old_training``.
+        unfused: Names of normalizations that never took the mean and variance from one kernel.
     """
 
     config: Config
@@ -40,6 +42,8 @@ class Upgraded:
     kio_objects: tuple[str, ...] = ()
     uncompiled: str = ""
     order: tuple[str, ...] = ()
+    old: bool = False
+    unfused: frozenset[str] = frozenset()
 
 
 def upgrade(
@@ -94,6 +98,7 @@ def upgrade(
         except UpgradeError as error:
             changed["compile_config"] = None
             done.uncompiled = str(error)
+    done.old, done.unfused = not todays and not known.modern, frozenset(context.unfused)
     done.applied, done.kio_objects = dict(context.applied), tuple(sorted(context.kio_objects))
     return done
 

@@ -70,6 +70,32 @@ def _synchronized(config: Config, context: Context) -> bool:
     return True
 
 
+def _bessel(config: Config, context: Context) -> bool:
+    """On images the kernel behind the layer gave sum / (N - 1) for the average of variances.
+
+    The live model keeps that (``kio.models.old_training``); it stays a layer of Keras's own, so that a network
+    of convolutions converts to one that needs nothing else.
+    """
+    fused = config.get("fused", True) is not False and not config.get("synchronized") and not config.get("renorm")
+    if not fused or config.get("virtual_batch_size") is not None:
+        context.unfused.add(str(config.get("name")))
+        return False
+    # Where the layer was built the axis is a number: 3 is that of an image's channels.
+    return config.get("axis") in (3, [3])
+
+
+def _rolled(config: Config, context: Context) -> bool:
+    """The same steps in a loop: where they were written out, Keras 3 mixes masks up or does not take them.
+
+    On JAX ``zero_output_for_mask`` is not looked at, which both halves of a Bidirectional have; on torch a mask
+    that goes backwards is refused.
+    """
+    if config.get("unroll") is not True:
+        return False
+    config["unroll"] = False
+    return True
+
+
 def _pair(config: Config, context: Context) -> bool:
     """Keras 2 broadcast the mean and variance of a Normalization to each other."""
     mean, variance = config.get("mean"), config.get("variance")
@@ -188,6 +214,8 @@ RULES = rules(SOURCE, (
     ("input_length", "*", dropped("input_length")),
     ("reset_after of an old GRU", "GRU GRUCell", _reset_after),
     ("alpha of a LeakyReLU", "LeakyReLU", renamed("alpha", "negative_slope")),
+    ("unrolled steps in a loop", _RECURRENT, _rolled),
+    ("variances of samples while training", "BatchNormalization", _bessel),
     ("axis in a list", "BatchNormalization", _axis),
     ("scale and center as numbers", "BatchNormalization", _bool_scale),
     ("renorm off", "BatchNormalization", _renorm),

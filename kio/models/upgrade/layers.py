@@ -44,6 +44,7 @@ _BIASED = (
     *("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
     *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv2D"),
 )
+_AVERAGES = ("AveragePooling1D", "AveragePooling2D", "AveragePooling3D")
 # Layers that Keras 3 has, but not with these arguments: kio's of the same name takes them.
 # Asked with the arguments, and with the shape of the inputs or None.
 _KIO_WHERE: dict[str, Callable[[Config, Any], bool]] = {
@@ -63,7 +64,8 @@ _KIO_WHERE: dict[str, Callable[[Config, Any], bool]] = {
     "Softmax": lambda c, _: bool(
         (isinstance(c.get("axis"), list) and keras.config.backend() == "numpy") or c.get("robust_masking")
     ),
-    "TimeDistributed": lambda c, shape: _normalizes(c) or _steps_miscounted(shape),
+    "TimeDistributed": lambda c, shape: _normalizes(c) or _regularizes(c) or _steps_miscounted(shape),
+    **dict.fromkeys(_AVERAGES, lambda c, _: _padding_counted(c)),
 }
 
 _ACTIVATIONS = ("activation", "recurrent_activation")
@@ -130,7 +132,8 @@ class Layers:
             if key in inner and listed:
                 inner[key] = graph.places(inner[key], number, single)
         inner.setdefault("name", None)
-        modes = legacy and any(_has_mode(each) for each in made)
+        # A model in which one call has a mode of its own tells all calls theirs, and so do the models around it.
+        modes = legacy and any(_has_mode(each) or each["class_name"] == "Functional" == _kios(each) for each in made)
         return self.finish(node, objects.kio_class("Functional", self.context) if modes else _FUNCTIONAL, inner)
 
     def is_model(self, node: Config) -> bool:
@@ -348,6 +351,11 @@ class Layers:
         return made
 
 
+def _kios(layer: Config) -> str | None:
+    """The name of a class of kio's."""
+    return str(layer["class_name"]) if layer.get("module") == "kio.layers" else None
+
+
 def _has_mode(layer: Config) -> bool:
     """Whether a layer is called for training or inference whatever the model is."""
     return any(call.get("kwargs", {}).get("training") is not None for call in layer.get("inbound_nodes", ()))
@@ -395,6 +403,19 @@ def _normalizes(value: Any) -> bool:
     if isinstance(value, dict):
         return value.get("class_name") == "BatchNormalization" or any(map(_normalizes, value.values()))
     return isinstance(value, list) and any(map(_normalizes, value))
+
+
+def _regularizes(value: Any) -> bool:
+    """Whether a layer's outputs cost something, which only a call of the whole layer adds up."""
+    if isinstance(value, dict):
+        found = value.get("activity_regularizer") is not None or value.get("class_name") == "ActivityRegularization"
+        return found or any(map(_regularizes, value.values()))
+    return isinstance(value, list) and any(map(_regularizes, value))
+
+
+def _padding_counted(config: Config) -> bool:
+    """Whether torch might take an uneven padding into its averages; see ``kio.layers.AveragePooling2D``."""
+    return keras.config.backend() == "torch" and config.get("padding") == "same"
 
 
 def _input_shape(node: Any) -> list[Any] | None:

@@ -77,6 +77,7 @@ class Context:
         applied: How often each rule changed something.
         kio_objects: Names of kio's own layers and functions that the result needs.
         renamed: Names of layers that Keras 3 takes no more, and what they became.
+        unfused: Names of normalizations that never took the mean and variance from one kernel.
     """
 
     era: Era
@@ -84,6 +85,7 @@ class Context:
     applied: Counter[str] = field(default_factory=Counter)
     kio_objects: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
+    unfused: set[str] = field(default_factory=set)
 
 
 Apply = Callable[[Config, Context], bool]

@@ -175,6 +175,8 @@ def _clip(a: Arguments) -> Op:
 
 
 def _one_hot(a: Arguments) -> Op:
+    if keras.config.backend() in ("torch", "numpy"):
+        raise refuse("tf.one_hot", "a backend on which an index beyond depth is nothing", keras.config.backend())
     a.must(1, "on_value")
     a.must(0, "off_value")
     axis = a.constant("axis", default=-1)

@@ -1,0 +1,126 @@
+"""What an old model does while it trains, where Keras 3 does something else and no configuration can say so.
+
+Four things are kept by the live model, not by other layers, so that what is saved or converted stays a
+plain model of Keras's own layers.  They change nothing but training; a model that is saved and loaded
+again trains by Keras 3's rules, which ``kio info`` and ``kio convert`` say beforehand.
+
+*   ``BatchNormalization`` on images: the kernel behind tf.keras's layer moves its average of variances
+    towards sum / (N - 1), Keras 3 towards sum / N.  Outputs differ by a millionth to a few per cent, for
+    small batches of small images; a layer of kio's in every network of convolutions would cost more.
+*   One weight a sample, for outputs with steps: tf.keras weighted whole samples; Keras 3 lines the
+    weights up with the last axis, which is the time.
+*   A layer that is not trained trains nothing within it, as tf.keras had it.  Keras 3 asks each variable,
+    and what a layer makes when it is built does not know of ``trainable=False``.
+*   JAX: a layer that is called several times in a step keeps the activity penalty of its last call
+    alone, because the step starts behind the place where a model's call begins.
+
+Spec: ``_fused_batch_norm`` of tf_keras 2.21 and ``FusedBatchNormV3``; ``compute_weighted_loss`` of its
+``losses_utils``; ``Layer.stateless_call`` and ``Layer._get_call_context`` of Keras 3.15.1.
+"""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+
+def keep(model: Any, unfused: frozenset[str] = frozenset(), compiled: Any = None) -> None:
+    """Let a model go on training as it did under tf.keras.
+
+    Args:
+        model: Made from an old configuration; built or not.
+        unfused: Names of normalizations that never ran on that kernel.
+        compiled: What it was compiled with.
+    """
+    if not isinstance(model, keras.Model):
+        return
+    layers = model._flatten_layers()
+    before = [variable.trainable for variable in model.variables]
+    for layer in layers:
+        if not layer.trainable:
+            layer.trainable = False
+    if before != [variable.trainable for variable in model.variables] and getattr(model, "optimizer", None) is not None:
+        # It has slots for what it must not move, which the file does not have.
+        model.compile_from_config(compiled)
+    for layer in layers:
+        if type(layer) is keras.layers.BatchNormalization and layer.name not in unfused:
+            _bind(layer, "call", _normalized)
+    if type(model).compute_loss is keras.Model.compute_loss:
+        _bind(model, "compute_loss", _compute_loss)
+    if keras.config.backend() == "jax" and any(layer.activity_regularizer is not None for layer in layers):
+        _bind(model, "call", _entered)
+
+
+def _bind(owner: Any, name: str, function: Any) -> None:
+    """Let one object have a method of its own; a copy of it has its own, too."""
+    # Past Keras, which looks for objects with variables in what is assigned.
+    object.__setattr__(owner, name, MethodType(function, owner))
+
+
+def _normalized(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    """The call of a normalization whose variances are those of samples."""
+    stock = type(layer).call
+    rank = len(inputs.shape)
+    trains = training and layer.trainable and rank == 4 and layer.axis % rank in (1, 3) and mask is None
+    if not trains or getattr(layer, "renorm", False):
+        return stock(layer, inputs, training=training, mask=mask)
+    before = ops.convert_to_tensor(layer.moving_variance) * layer.momentum
+    made = stock(layer, inputs, training=training, mask=mask)
+    step = ops.convert_to_tensor(layer.moving_variance) - before
+    shape = ops.shape(inputs)
+    n = ops.cast(shape[0] * shape[2] * (shape[1] if layer.axis % rank == 3 else shape[3]), step.dtype)
+    layer.moving_variance.assign(before + step * (n / ops.maximum(n - 1.0, 1.0)))
+    return made
+
+
+def _compute_loss(model: Any, *args: Any, **kwargs: Any) -> Any:
+    """``compute_loss`` that gives each weight of a sample to all of its steps."""
+    given = dict(zip(("x", "y", "y_pred", "sample_weight"), args, strict=False)) | kwargs
+    others = args[4:]
+    if given.get("sample_weight") is not None:
+        given["sample_weight"] = _spread(given["sample_weight"], given.get("y_pred"))
+    first = [given.pop(name, None) for name in ("x", "y", "y_pred", "sample_weight")]
+    return type(model).compute_loss(model, *first, *others, **given)
+
+
+def _spread(weight: Any, outputs: Any) -> Any:
+    """Weights as they fit the losses of outputs with steps, ``(batch, steps, features)``.
+
+    Args:
+        weight: One for all outputs, or one for each.
+        outputs: Of the model.
+    """
+    if tree.is_nested(weight):
+        flat, wanted = tree.flatten(weight), tree.flatten(outputs)
+        if len(flat) != len(wanted):
+            return weight
+        return tree.pack_sequence_as(weight, [_column(w, o) for w, o in zip(flat, wanted, strict=True)])
+    if not tree.is_nested(outputs):
+        return _column(weight, outputs)
+    return tree.map_structure(lambda output: _column(weight, output), outputs)
+
+
+def _column(weight: Any, output: Any) -> Any:
+    if weight is None or len(weight.shape) != 1 or len(output.shape) != 3:
+        return weight
+    # As many as there are, each in its own place: torch multiplies in place.
+    column = ops.expand_dims(ops.convert_to_tensor(weight), -1)
+    return column * ops.ones(ops.shape(output)[:2], dtype=column.dtype)
+
+
+def _entered(model: Any, *args: Any, **kwargs: Any) -> Any:
+    """The call of a model that begins where the model's call begins, whoever calls it."""
+    stock = type(model).call
+    context = model._get_call_context()
+    if context.entry_layer is not model or getattr(context, "kio_entered", False):
+        return stock(model, *args, **kwargs)
+    context.kio_entered = True
+    if kwargs.get("training") is not None:
+        context.training = kwargs["training"]
+    try:
+        return stock(model, *args, **kwargs)
+    finally:
+        model._maybe_reset_call_context()
