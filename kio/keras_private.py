@@ -20,7 +20,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from kio.errors import ForeignFormatError
@@ -170,7 +170,13 @@ def _uniquify(name: str) -> str:
 def _saveables() -> Any:
     import keras
 
-    return (keras.Layer, keras.optimizers.Optimizer, keras.metrics.Metric, keras.losses.Loss)
+    optimizer = keras.optimizers.Optimizer.__mro__
+    base = [cls for cls in optimizer if "save_own_variables" in vars(cls)][-1]
+    found = [keras.Layer, base, keras.metrics.Metric, keras.losses.Loss]
+    if hasattr(keras.Layer, "_obj_type"):  # from 3.3 on objects say their kind, and more of them are walked
+        space = keras.utils.FeatureSpace
+        found += [keras.Operation, type(space.cross(("a", "b"), 1)), type(space.float())]
+    return tuple(found)
 
 
 def _attr_skipset(kind: str) -> set[str]:
@@ -267,7 +273,7 @@ class Place:
     Attributes:
         module: Private module.
         name: In it; empty for the module itself.
-        versions: Those that have it, for people.
+        versions: Minor versions that have it: ``"3.3 on"`` or ``"3.0 to 3.15"``.
     """
 
     module: str
@@ -373,7 +379,7 @@ ROWS: dict[str, Row] = {
     ),
     # Walking a live model.
     "KerasSaveable": Row(
-        (Place("keras.src.saving.keras_saveable", "KerasSaveable", "3.0.5 on"),),
+        (Place("keras.src.saving.keras_saveable", "KerasSaveable", "3.3 on"),),
         "the base of what has state",
         _saveables,
     ),
@@ -509,15 +515,18 @@ ROOTS: tuple[tuple[Place, str], ...] = (
     (Place("keras.src.constraints.constraints", "Constraint"), "constraints.Constraint"),
     (Place("keras.src.dtype_policies.dtype_policy", "DTypePolicy"), "dtype_policies.DTypePolicy"),
     (Place("keras.src.dtype_policies.dtype_policy_map", "DTypePolicyMap", "3.4 on"), "dtype_policies.DTypePolicyMap"),
-    (Place("keras.src.quantizers.quantizers", "Quantizer", "3.3 on"), "quantizers.Quantizer"),
-    (Place("keras.src.quantizers.quantization_config", "QuantizationConfig"), "quantizers.QuantizationConfig"),
-    (Place("keras.src.quantizers.gptq_config", "GPTQConfig"), "quantizers.GPTQConfig"),
-    (Place("keras.src.quantizers.awq_config", "AWQConfig"), "quantizers.AWQConfig"),
+    (Place("keras.src.quantizers.quantizers", "Quantizer", "3.1 on"), "quantizers.Quantizer"),
+    (
+        Place("keras.src.quantizers.quantization_config", "QuantizationConfig", "3.13 on"),
+        "quantizers.QuantizationConfig",
+    ),
+    (Place("keras.src.quantizers.gptq_config", "GPTQConfig", "3.12 on"), "quantizers.GPTQConfig"),
+    (Place("keras.src.quantizers.awq_config", "AWQConfig", "3.14 on"), "quantizers.AWQConfig"),
     (Place("keras.src.random.seed_generator", "SeedGenerator"), "random.SeedGenerator"),
     (Place("keras.src.layers.input_spec", "InputSpec"), "layers.InputSpec"),
     (Place("keras.src.layers.preprocessing.feature_space", "Feature"), ""),
     (Place("keras.src.layers.preprocessing.feature_space", "Cross"), ""),
-    (Place("keras.src.distillation.distillation_loss", "DistillationLoss"), "distillation.DistillationLoss"),
+    (Place("keras.src.distillation.distillation_loss", "DistillationLoss", "3.12 on"), "distillation.DistillationLoss"),
 )
 
 # TensorFlow optimizers key their slots by the tf.Variable behind a variable: modules whose
@@ -638,7 +647,8 @@ def _import() -> None:
     text = unseen(version())
     _warned = True
     if text:
-        warnings.warn(text, UserWarning, stacklevel=_outside())
+        caller = _caller()
+        warnings.warn_explicit(text, UserWarning, caller.f_code.co_filename, caller.f_lineno)
 
 
 def unseen(version: str) -> str:
@@ -660,12 +670,9 @@ def unseen(version: str) -> str:
     )
 
 
-def _outside() -> int:
-    """The stack level of the first caller that is not kio's, nor the import system's."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None:
-        name = str(frame.f_globals.get("__name__"))
-        if name.split(".")[0] not in ("kio", "importlib"):
-            break
-        frame, level = frame.f_back, level + 1
-    return level
+def _caller() -> FrameType:
+    """The first caller that is neither kio nor the import system."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).split(".")[0] in ("kio", "importlib"):
+        frame = frame.f_back
+    return frame

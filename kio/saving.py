@@ -181,10 +181,11 @@ def _targets() -> Iterator[tuple[Any, str, Any]]:
 
     from kio.keras_private import saving_api
 
-    for owner in (keras.saving, keras.models, saving_api):
+    # Where Keras has no such module, saving_api is keras.saving.
+    for owner in dict.fromkeys((keras.saving, keras.models, saving_api)):
         yield owner, "load_model", _replacement_load_model
         yield owner, "save_model", _replacement_save_model
-    for owner in (keras.saving, saving_api):
+    for owner in dict.fromkeys((keras.saving, saving_api)):
         for name, replacement in (
             ("load_weights", _replacement_model_load_weights),
             ("save_weights", _replacement_save_weights),
