@@ -406,3 +406,61 @@ def test_calls_in_any_order_are_gone_through_once() -> None:
 
     done = upgrade(config, Era((2, 12), "2.12.0"))
     assert done.kio_objects == ("Add",)
+
+
+def everything() -> dict[str, Any]:
+    """One layer of kio's of each kind that old masks need."""
+    inner = {"class_name": "LSTM", "config": {"name": "lstm", "units": 1, "return_sequences": True}}
+    attention = {"num_heads": 1, "key_dim": 1, "value_dim": 1, "dropout": 0.0, "use_bias": True}
+    return functional(
+        [
+            source("x", [None, 3, 1]),
+            source("s", [None, 1]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("SimpleRNN", "rnn", [["masking", "s"]], **ONE),
+            layer("Multiply", "multiply", [["rnn", "masking"]]),
+            layer("MultiHeadAttention", "attention", [(["multiply"], {"value": ["masking", 0, 0]})], **attention),
+            layer("Bidirectional", "both", [["attention", "s", "s", "s", "s"]], layer=inner, merge_mode="sum"),
+            layer("Identity", "end", [["both"]]),
+        ],
+        ["x", "s"],
+        ["end"],
+    )
+
+
+def test_for_tf_keras_they_are_its_own_layers(tmp_path: Any) -> None:
+    model = built(everything(), fill=0.5)
+    own = {"rnn", "multiply", "attention", "both", "end"}
+    assert {name for name, kind in kinds(model).items() if kind.startswith("kio.")} == own
+    kio.save_model(model, tmp_path / "x.h5", compat="2.15")
+    with kio.open(tmp_path / "x.h5") as found:
+        config = json.loads(found.config)["config"]
+    stored = {each["name"]: each for each in config["layers"]}
+    assert [stored[name]["class_name"] for name in ("rnn", "multiply", "attention", "both", "end")] == [
+        "SimpleRNN", "Multiply", "MultiHeadAttention", "Bidirectional", "Identity"
+    ]  # fmt: skip
+    assert stored["rnn"]["inbound_nodes"] == [[["masking", 0, 0, {}], ["s", 0, 0, {}]]]
+    assert "softmax_robust_masking" not in stored["attention"]["config"]
+    again = kio.load_model(tmp_path / "x.h5")
+    feed = STEPS, np.array([[10.0]], "float32")
+    np.testing.assert_allclose(run(again, *feed)[0], run(model, *feed)[0])
+
+
+def test_what_tf_keras_lacks_is_refused_by_name(tmp_path: Any) -> None:
+    config = functional([source("x", [None, 4]), layer("CosineMerge", "cos", [["x", "x"]])], ["x"], ["cos"])
+    config["config"]["layers"][1] |= {"class_name": "Merge"}
+    config["config"]["layers"][1]["config"] |= {"mode": "cos", "dot_axes": 1}
+    model = built(config)
+    with pytest.raises(kio.KioError, match="CosineMerge"):
+        kio.save_model(model, tmp_path / "x.h5", compat="2.15")
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_they_come_back_from_files_of_keras_3(tmp_path: Any, suffix: str) -> None:
+    model = built(everything(), fill=0.5)
+    kio.save_model(model, tmp_path / f"x.{suffix}")
+    feed = STEPS, np.array([[10.0]], "float32")
+    expected = run(model, *feed)[0]
+    for again in (kio.load_model(tmp_path / f"x.{suffix}"), keras.saving.load_model(tmp_path / f"x.{suffix}")):
+        assert kinds(again) == kinds(model)
+        np.testing.assert_allclose(run(again, *feed)[0], expected)

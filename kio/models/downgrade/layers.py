@@ -7,7 +7,7 @@ from typing import Any
 from kio.errors import shown
 from kio.keras_private import ops
 from kio.models.downgrade import graph
-from kio.models.downgrade.table import ACTIVATIONS, MISSING, NEUTRAL, NEUTRAL_OF, OTHER_NAMES, RENAMED
+from kio.models.downgrade.table import ACTIVATIONS, MISSING, NEUTRAL, NEUTRAL_OF, OTHER_NAMES, OWN, RENAMED
 
 Config = dict[str, Any]
 
@@ -30,7 +30,7 @@ class Layers:
 
     def model(self, node: Config) -> Config:
         """A model, and all below it."""
-        name, inner = str(node.get("class_name")), node.get("config")
+        name, inner = class_of(node), node.get("config")
         if name == "Sequential" and isinstance(inner, dict):
             kept = {"name": inner.get("name"), "layers": [self.layer(each) for each in inner.get("layers", ())]}
             return {"class_name": name, "config": kept}
@@ -42,14 +42,14 @@ class Layers:
     def functional(self, inner: Config) -> Config:
         """A functional model's configuration."""
         stored = inner["layers"]
-        nested = {each["name"] for each in stored if each.get("class_name") in MODELS}
+        nested = {each["name"] for each in stored if class_of(each) in MODELS}
         sequential = {each["name"] for each in stored if each.get("class_name") == "Sequential"}
         calls = graph.Calls(nested, sequential, self.problems)
         made = []
         for each in stored:
             layer = self.layer(each)
             layer["name"] = each["name"]
-            layer["inbound_nodes"] = [calls.call(call, str(each.get("class_name"))) for call in each["inbound_nodes"]]
+            layer["inbound_nodes"] = [calls.call(call, class_of(each)) for call in each["inbound_nodes"]]
             made.append(layer)
         kept = {"name": inner.get("name"), "trainable": inner.get("trainable", True), "layers": made}
         for key in ("input_layers", "output_layers"):
@@ -60,20 +60,22 @@ class Layers:
 
     def layer(self, node: Config) -> Config:
         """One layer."""
-        name, inner = str(node.get("class_name")), node.get("config")
+        name, inner = class_of(node), node.get("config")
         if name in MODELS:
             return self.model(node)
         if str(node.get("module")).startswith(ops("")):
             self.problems.append(f"operation {shown(name)}")
             return {"class_name": name, "config": inner}
-        if ">" not in name and name in MISSING["layers"]:
+        if name.startswith("kio>") or (">" not in name and name in MISSING["layers"]):
             self.problems.append(f"layer {shown(name)}")
-        made = self.arguments(name, inner if isinstance(inner, dict) else {})
+        inner = inner if isinstance(inner, dict) else {}
+        made = self.arguments(name, _unforced(inner) if name == "Bidirectional" else inner)
         if name == "MultiHeadAttention":
             # Its from_config takes them out, and builds the layer if they are there.
             made.update(dict.fromkeys(("query_shape", "key_shape", "value_shape")))
         if "module" in node:
-            return {"module": node["module"], "class_name": name, "config": made, "registered_name": None}
+            module = "keras.layers" if node.get("class_name") in OWN else node["module"]
+            return {"module": module, "class_name": name, "config": made, "registered_name": None}
         return {"class_name": name, "config": made}
 
     def arguments(self, name: str, inner: Config) -> Config:
@@ -127,3 +129,23 @@ class Layers:
         if name not in ACTIVATIONS and (value == name or str(value.get("module")).startswith("keras")):
             self.problems.append(f"activation {name}, which is none or another one there")
         return name
+
+
+def _unforced(inner: Config) -> Config:
+    """Arguments of a layer for both directions without what either Keras makes of its parts by itself."""
+    made = dict(inner)
+    for key in ("layer", "backward_layer"):
+        part = made.get(key)
+        if isinstance(part, dict) and isinstance(part.get("config"), dict):
+            own = dict(part["config"])
+            if own.get("zero_output_for_mask") == own.get("return_sequences", False):
+                own.pop("zero_output_for_mask", None)
+            made[key] = {**part, "config": own}
+    return made
+
+
+def class_of(node: Config) -> str:
+    """The class that tf.keras 2 knows a layer by."""
+    name = str(node.get("class_name"))
+    registered = str(node.get("registered_name"))
+    return OWN.get(name) or (OWN.get(registered, name) if node.get("module") == "kio.layers" else name)

@@ -22,6 +22,15 @@ Resizing ZeroPadding1D
 """
 _ACTIVATIONS = "elu exponential gelu linear relu selu sigmoid softmax softplus softsign swish tanh"
 
+# Layers of kio's that are tf.keras 2's own under the same name, with the same arguments.
+_OWN = """
+Add AdditiveAttention Attention Average Bidirectional Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D
+Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D DepthwiseConv1D DepthwiseConv2D
+Flatten Functional GRU Identity LSTM LayerNormalization Maximum Minimum MultiHeadAttention Multiply Normalization
+Permute RNN Rescaling Reshape SeparableConv1D SeparableConv2D SimpleRNN Softmax Subtract TimeDistributed
+"""
+OWN = {f"kio>{name}": name for name in _OWN.split()}
+
 # By room; a class of another room of the same name may exist.
 MISSING: dict[str, frozenset[str]] = {
     "layers": frozenset(_LAYERS.split()),
@@ -57,6 +66,9 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "use_cudnn": ("auto",),
     "use_gate": (False,),
     "zero_output_for_mask": (False,),
+    # tf_keras has them, TensorFlow up to 2.15 does not.
+    "robust_masking": (False,),
+    "softmax_robust_masking": (False,),
     "gradient_accumulation_steps": (None,),
     "loss_scale_factor": (None,),
     "from_sorted_ids": (False,),
