@@ -254,6 +254,15 @@ def test_12_the_top_level_holds_what_it_may():
     assert {path.name for path in KIO.iterdir()} - IN_KIO - {"__pycache__"} == set()
 
 
+def test_pre_commit_runs_the_commands_of_ci():
+    ci = re.sub(r'"?\$venv/([\w-]+)"?', r"\1", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    entries = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert len(entries) >= 4
+    for entry in entries:
+        # CI runs every test.
+        assert entry.startswith("python -m pytest") or re.search(rf"(^|\s){re.escape(entry)}\s", ci), entry
+
+
 def test_no_machine_is_named():
     """Paths of one machine work on one machine."""
     mine = Path(__file__)
