@@ -69,6 +69,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
 
 
+# It starts Keras several times: seconds, but minutes where the machine has other work.
+@pytest.mark.timeout(1500)
 @pytest.mark.keras
 def test_every_example_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
