@@ -1,6 +1,6 @@
 """What an old model does while it trains, where Keras 3 does something else and no configuration can say so.
 
-Four things are kept by the live model, not by other layers, so that what is saved or converted stays a
+Five things are kept by the live model, not by other layers, so that what is saved or converted stays a
 plain model of Keras's own layers.  They change nothing but training; a model that is saved and loaded
 again trains by Keras 3's rules, which ``kio info`` and ``kio convert`` say beforehand.
 
@@ -9,6 +9,8 @@ again trains by Keras 3's rules, which ``kio info`` and ``kio convert`` say befo
     small batches of small images; a layer of kio's in every network of convolutions would cost more.
 *   One weight a sample, for outputs with steps: tf.keras weighted whole samples; Keras 3 lines the
     weights up with the last axis, which is the time.
+*   The loss of tf.keras has the penalties of weights that are not trained in it, too; a number that is always
+    the same.
 *   A layer that is not trained trains nothing within it, as tf.keras had it.  Keras 3 asks each variable,
     and what a layer makes when it is built does not know of ``trainable=False``.
 *   JAX: a layer that is called several times in a step keeps the activity penalty of its last call
@@ -20,6 +22,7 @@ Spec: ``_fused_batch_norm`` of tf_keras 2.21 and ``FusedBatchNormV3``; ``compute
 
 from __future__ import annotations
 
+import math
 from types import MethodType
 from typing import Any
 
@@ -64,26 +67,34 @@ def _normalized(layer: Any, inputs: Any, training: Any = None, mask: Any = None)
     """The call of a normalization whose variances are those of samples."""
     stock = type(layer).call
     rank = len(inputs.shape)
-    trains = training and layer.trainable and rank == 4 and layer.axis % rank in (1, 3) and mask is None
+    axis = layer.axis % rank
+    trains = training and layer.trainable and rank in (4, 5) and axis in (1, rank - 1) and mask is None
     if not trains or getattr(layer, "renorm", False):
         return stock(layer, inputs, training=training, mask=mask)
     before = ops.convert_to_tensor(layer.moving_variance) * layer.momentum
     made = stock(layer, inputs, training=training, mask=mask)
     step = ops.convert_to_tensor(layer.moving_variance) - before
     shape = ops.shape(inputs)
-    n = ops.cast(shape[0] * shape[2] * (shape[1] if layer.axis % rank == 3 else shape[3]), step.dtype)
+    n = ops.cast(math.prod(size for k, size in enumerate(shape) if k != axis), step.dtype)
     layer.moving_variance.assign(before + step * (n / ops.maximum(n - 1.0, 1.0)))
     return made
 
 
 def _compute_loss(model: Any, *args: Any, **kwargs: Any) -> Any:
-    """``compute_loss`` that gives each weight of a sample to all of its steps."""
+    """``compute_loss`` that gives each weight of a sample to all of its steps, and adds what never changes."""
     given = dict(zip(("x", "y", "y_pred", "sample_weight"), args, strict=False)) | kwargs
     others = args[4:]
     if given.get("sample_weight") is not None:
         given["sample_weight"] = _spread(given["sample_weight"], given.get("y_pred"))
     first = [given.pop(name, None) for name in ("x", "y", "y_pred", "sample_weight")]
-    return type(model).compute_loss(model, *first, *others, **given)
+    made = type(model).compute_loss(model, *first, *others, **given)
+    return made if made is None else sum(_frozen_penalties(model), made)
+
+
+def _frozen_penalties(model: Any) -> list[Any]:
+    """What weights cost that are not trained."""
+    found = [v for v in model.variables if not v.trainable and getattr(v, "regularizer", None) is not None]
+    return [variable.regularizer(ops.convert_to_tensor(variable)) for variable in found]
 
 
 def _spread(weight: Any, outputs: Any) -> Any:

@@ -44,6 +44,7 @@ def loss(model: Any, x: Any, y: Any, weight: Any = None) -> float:
         # 0, 1, 2, 3: the mean of squares is 5 / 4, over N - 1 it is 5 / 3.
         ((2, 2, 1, 1), 3, 0.5 + 0.5 * 5 / 3),
         ((2, 1, 2, 1), 1, 0.5 + 0.5 * 5 / 3),
+        ((2, 1, 2, 1, 1), 4, 0.5 + 0.5 * 5 / 3),
         ((4, 1), 1, 0.5 + 0.5 * 5 / 4),
         ((2, 2, 1), 2, 0.5 + 0.5 * 5 / 4),
         # One value has a variance of 0 by any rule.
@@ -147,6 +148,16 @@ def test_penalty_under_a_time_distributed(inner: str) -> None:
     x = np.ones((2, 3, 1), "float32")
     # Six ones, over six rows of the batch that goes through the layer.
     assert loss(model, x, x) == pytest.approx(1.0)
+
+
+@TRAINS
+def test_penalties_of_weights_that_are_not_trained() -> None:
+    frozen = layer("Dense", "d", [], units=1, use_bias=False, kernel_regularizer=L2, trainable=False)
+    model = built(chain([1], frozen), fill=3.0)
+    x = np.ones((2, 1), "float32")
+    assert loss(model, x, 3 * x) == pytest.approx(9.0)
+    model.get_layer("d").trainable = True
+    assert loss(model, x, 3 * x) == pytest.approx(9.0)
 
 
 @TRAINS

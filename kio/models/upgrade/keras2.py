@@ -80,8 +80,8 @@ def _bessel(config: Config, context: Context) -> bool:
     if not fused or config.get("virtual_batch_size") is not None:
         context.unfused.add(str(config.get("name")))
         return False
-    # Where the layer was built the axis is a number: 3 is that of an image's channels.
-    return config.get("axis") in (3, [3])
+    # Where the layer was built the axis is a number: 3 is that of an image's channels, 4 that of a volume's.
+    return config.get("axis") in (3, [3], 4, [4])
 
 
 def _rolled(config: Config, context: Context) -> bool:
