@@ -60,6 +60,7 @@ def load_weights(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    partial: bool = False,
     original_backend: str | None = None,
     verify: bool = True,
     threads: int | None = None,
@@ -73,10 +74,16 @@ def load_weights(
         model: A built ``keras.Model``.
         filepath: As for ``kio.open``.
         skip_mismatch: Leave out objects whose variables do not fit, and report them.
-        by_name: Match layers by name instead of by path (legacy ``.h5``).
-        objects_to_skip: Layers (or other saveables) to leave alone.
-        include, exclude: Globs over variable paths (``"encoder/*"``): load only these, or all but these.
-        rename: Maps a key of the model to the key in the file.
+        by_name: Match layers by name instead of by path or order (legacy ``.h5``, ``.weights.h5`` of Keras 3.6 and
+            later), and take all names at their word.  Without it, names that Keras numbers by itself (``dense_1``)
+            are no evidence: another session numbers otherwise.
+        objects_to_skip: Layers (or other saveables) to leave alone; each must be part of the model.
+        include, exclude: Globs over variable paths (``"encoder/*"``): load only these, or all but these.  Each must
+            match a variable; what is left out counts as skipped.
+        rename: Maps a key of the model to the key in the file: names of layers for legacy ``.h5``, else paths.  Each
+            key of a mapping must match something.  A function may leave every key as it is.
+        partial: The model takes only a part of the file: layers of a legacy or flat file may stay unused, and nothing
+            warns of what does.  Every variable of the model must be filled nevertheless.
         original_backend: What a legacy file was written on (``"theano"``, ``"tensorflow"``, ``"cntk"``), whatever
             it says itself: Theano's kernels of convolutions are turned.  None: its own word or its names count.
         verify: Check the checksums of all that is read, or of the archive members that it is in;
@@ -88,7 +95,8 @@ def load_weights(
         A ``LoadReport``.
 
     Raises:
-        MatchError: if file and model do not agree; says what is nearest.
+        MatchError: if file and model do not agree, if two readings fit, or if something that is named here matches
+            nothing; says what is nearest.
         FormatError: if the file is damaged.  OSError: as the system reports it.
 
     Memory: 64 MiB beyond the model's own; more where a variable is computed from a stored form of an older Keras
@@ -107,6 +115,7 @@ def load_weights(
             include=include,
             exclude=exclude,
             rename=rename,
+            partial=partial,
             original_backend=original_backend,
             verify=verify,
             threads=threads,
@@ -166,6 +175,7 @@ def plan(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    partial: bool = False,
     original_backend: str | None = None,
     limits: Limits | None = None,
 ) -> Plan:
@@ -189,6 +199,7 @@ def plan(
             include=include,
             exclude=exclude,
             rename=rename,
+            partial=partial,
             original_backend=original_backend,
         ).described()
 

@@ -259,7 +259,7 @@ def plan(args: argparse.Namespace) -> int:
     found: list[Any] = []
 
     def match(model: Any) -> None:
-        found.append(api.plan(model, args.file, original_backend=args.original_backend))
+        found.append(api.plan(model, args.file, partial=args.partial, original_backend=args.original_backend))
 
     # The model's own weights do not matter here: only its configuration is built.
     with api.open(args.model) as ckpt:
@@ -308,6 +308,7 @@ def parser() -> argparse.ArgumentParser:
     converts.add_argument("--keep", action="store_true", help="refuse to overwrite DST")
     plans = command(plan, "file")
     plans.add_argument("--model", required=True, help="a file with the model's configuration")
+    plans.add_argument("--partial", action="store_true", help="layers of FILE may stay unused")
     for each in (converts, plans):
         each.add_argument(
             "--original-backend",

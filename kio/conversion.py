@@ -12,7 +12,7 @@ from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.keras_weights import text_of
 from kio.mapping.h5_stored import TOP
-from kio.mapping.stored import renamer
+from kio.mapping.selection import Renamer, renamer
 from kio.raw import transfer
 
 Rename = Callable[[str], str] | Mapping[str, str] | None
@@ -36,23 +36,28 @@ def contents_of(
         format: Of the file to write.
         dtype: Floats become this; None leaves them.
         rename: From names in the checkpoint to names in the file: a function, or a mapping of
-            names, leading parts or globs.
+            names, leading parts or globs, each of which must match something.
         verify: Check every checksum first, since bytes are copied as they are stored.
 
     Raises:
         UnsupportedError: for a model format without a configuration, names that another
             layout explains, and two tensors of one new name.
+        MatchError: for a key of ``rename`` that matches nothing; names the nearest.
         FormatError: for a tensor that cannot be read, or damaged bytes.
     """
     _check_layout(checkpoint, format, rename)
-    tensors = _tensors(checkpoint, dtype, renamer(rename))
+    renamed = renamer(rename)
+    tensors = _tensors(checkpoint, dtype, renamed)
+    if renamed is not None:
+        renamed.meet(checkpoint.names_of)
+        renamed.check("a name in the file")
     if verify and transfer.fragile(checkpoint.values(), verify=True):
         transfer.check(checkpoint.values(), verify=True)
     made = Contents(tensors)
     if format.name == _LISTED:
         made.attributes = _attributes(checkpoint)
     if format.name in GROUPED and checkpoint.layout == "keras_paths":
-        made.groups = _groups(checkpoint, tensors, renamer(rename))
+        made.groups = _groups(checkpoint, tensors, renamed)
     if format.name in _MODEL:
         made.config = checkpoint.config
         made.metadata = {key: str(checkpoint.metadata[key]) for key in _METADATA if key in checkpoint.metadata}
@@ -103,7 +108,7 @@ def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> Non
         )
 
 
-def _tensors(checkpoint: Checkpoint, dtype: str | None, renamed: Callable[[str], str] | None) -> dict[str, Value]:
+def _tensors(checkpoint: Checkpoint, dtype: str | None, renamed: Renamer | None) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, tensor in checkpoint.items():
         new = renamed(name) if renamed else name
@@ -133,7 +138,7 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
 
 
 def _groups(
-    checkpoint: Checkpoint, tensors: Mapping[str, Any], renamed: Callable[[str], str] | None
+    checkpoint: Checkpoint, tensors: Mapping[str, Any], renamed: Renamer | None
 ) -> dict[str, str | None]:
     """The groups of the new file with the names of their objects; where a group's tensors went, it goes."""
     moved = {_group(old): _group(new) for old, new in zip(checkpoint, tensors, strict=True)}
