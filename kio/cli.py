@@ -12,6 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from kio import api, optional
@@ -167,7 +168,9 @@ def cat(args: argparse.Namespace) -> int:
             if match and match["slice"] is not None:
                 name, key = match["name"], _key(match["slice"])
         if name not in ckpt:
-            print(f"kio: no tensor {name!r}; `kio ls {args.file}` lists them", file=sys.stderr)
+            near = get_close_matches(name, ckpt, n=3)
+            hint = f"nearest: {', '.join(near)}; " if near else ""
+            print(f"kio: no tensor {name!r}; {hint}`kio ls {args.file}` lists them", file=sys.stderr)
             return 1
         array = np.asarray(ckpt[name]) if key is None else ckpt[name][key]
     threshold = sys.maxsize if args.all else 1000

@@ -95,6 +95,9 @@ def _enter(plan: Plan, checkpoint: Any, tree: Tree, found: Mapping[Leaf, str], c
     for leaf in tree.leaves:
         key = found[leaf]
         name = key if key in checkpoint else None
+        if leaf.node.index in tree.apart:
+            used.add(key)
+            continue
         if choose is not None and not choose(leaf.path, key):
             used.update([key])
             left_out.setdefault(id(leaf.handle), leaf)
@@ -177,7 +180,7 @@ class _Reading:
         return all(
             (tensor := get(name)) is not None and tensor.shape == leaf.shape
             for leaf, name in found.items()
-            if leaf.node.kind != "Optimizer"
+            if leaf.node.kind != "Optimizer" and leaf.node.index not in self.tree.apart
         )
 
     def unused(self, found: Names) -> list[str]:
@@ -187,7 +190,8 @@ class _Reading:
         return [each for each in left if each not in used]
 
     def refuse_unused(self, plan: Plan, exact: Names, ordered: Names) -> None:
-        if not plan.part and self.unused(ordered):
+        """Refuse what fits and leaves layers of the file unused; what does not fit is refused as such."""
+        if not plan.part and self.unused(ordered) and (self.complete(ordered) or self.complete(exact)):
             plan.ambiguous = self.both(plan, exact, ordered, "a place in the model for every layer of the file")
 
     def both(self, plan: Plan, exact: Names, ordered: Names, expected: str, doubt: bool = False) -> str:
@@ -203,10 +207,9 @@ class _Reading:
         if doubt:
             lines.append("  They were paired in their order. by_name=True takes the names, rename= says what is meant.")
         else:
-            lines.append(
-                "  Nothing was loaded. partial=True takes the order and leaves the rest of the file unused, "
-                "by_name=True takes the names; include=, exclude= and rename= say what should go where."
-            )
+            ways = ["partial=True takes the order and leaves the rest of the file unused"] * self.complete(ordered)
+            ways += ["by_name=True takes the names"] * (self.complete(exact) and not self.positions)
+            lines.append(f"  Nothing was loaded. {', '.join(ways)}; include= and rename= say what should go where.")
         return "\n".join(lines)
 
     def told(self, found: Names) -> str:

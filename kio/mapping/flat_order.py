@@ -62,12 +62,12 @@ class Order:
             getattr(child, "kind", "") == "set" for node in tree.nodes for _, child in node.entries
         )
 
-    def leaves(self) -> list[Leaf]:
+    def leaves(self, apart: bool) -> list[Leaf]:
         """Variables of the model's objects in the order in which a writer meets them."""
         found: dict[int, Leaf] = {}
         for node, _ in walk(self.tree, RULES[0]):
             for leaf in node.leaves if node.kind != "Optimizer" else ():
-                if leaf not in self.fixed:
+                if leaf not in self.fixed and (apart or node.index not in self.tree.apart):
                     found.setdefault(id(leaf.handle), leaf)
         return list(found.values())
 
@@ -78,14 +78,17 @@ class Order:
 
     def names(self, wanted: Mapping[Leaf, str], stored: Mapping[str, str]) -> tuple[dict[Leaf, str], bool]:
         """The name of each variable in the file by order, and whether there is no other way."""
-        leaves = self.leaves()
         taken = {stored.get(name, name) for name in self.fixed.values()}
-        mine = self._objects((wanted[leaf], leaf) for leaf in leaves)
         rest = [(name, tensor) for name, tensor in self.checkpoint.items() if name not in taken]
-        theirs = self._objects((n.replace(".", "/"), _Stored(n, t.shape)) for n, t in rest)
-        if not self.told:
-            mine, theirs = (sorted(each, key=lambda o: (o.canon, numbers_of(o.name))) for each in (mine, theirs))
-        pairs, sure = self._pairs(mine, theirs)
+        # What is left alone may be in the file or not.
+        for apart in [True, False] if self.tree.apart else [True]:
+            mine = self._objects((wanted[leaf], leaf) for leaf in self.leaves(apart))
+            theirs = self._objects((n.replace(".", "/"), _Stored(n, t.shape)) for n, t in rest)
+            if not self.told:
+                mine, theirs = (sorted(each, key=lambda o: (o.canon, numbers_of(o.name))) for each in (mine, theirs))
+            pairs, sure = self._pairs(mine, theirs)
+            if len(pairs) == len(mine) and sure:
+                break
         found = {leaf: stored.get(name, name) for leaf, name in self.fixed.items()}
         by_handle: dict[int, str] = {}
         for i, j in pairs.items():

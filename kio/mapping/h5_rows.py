@@ -24,10 +24,6 @@ from kio.mapping.plan import Plan
 from kio.mapping.selection import Renamer
 from kio.mapping.tree import Leaf, Node, Part
 
-_REST = "by_name=True takes the names; include=, exclude= and rename= say what should go where."
-_UNUSED = f"partial=True takes the order and leaves the rest of the file unused, {_REST}"
-_MISSING = f"skip_mismatch=True takes the order and leaves the rest of the model as it is, {_REST}"
-
 Layer = tuple[Node, list[Part]]
 Row = tuple[Node, list[Part], StoredLayer | None]
 
@@ -84,7 +80,7 @@ class Rows:
                 f"expected every layer of the file to have a place in the model, found {len(unused)} without",
                 exact,
                 pairs,
-                f"Nothing was loaded. {_UNUSED}",
+                self.ways(exact, pairs),
             )
         layers = self.stored.layers
         return [(node, parts, layers[pairs[i]] if i in pairs else None) for i, (node, parts) in enumerate(self.layers)]
@@ -180,8 +176,7 @@ class Rows:
         if not self.made.part and not (self.fixed and len(set(pairs.values())) == len(self.theirs)):
             n, m = len(self.mine), len(self.theirs)
             head = f"expected as many layers with weights as the model has, {n}, found {m} in the file"
-            hint = _UNUSED if n < m else _MISSING
-            self.made.ambiguous = self.both(head, exact, pairs, f"Nothing was loaded. {hint}")
+            self.made.ambiguous = self.both(head, exact, pairs, self.ways(exact, pairs))
         elif not sure and {i: pairs.get(i) for i in some} != {i: exact.get(i) for i in some}:
             head = "expected one way to pair layers, found several"
             hint = "They were paired in their order; by_name=True takes the names, rename= says what is meant."
@@ -204,6 +199,19 @@ class Rows:
         return found, sure
 
     # ------------------------------------------------------------------ words
+
+    def ways(self, exact: Mapping[int, int], ordered: Mapping[int, int]) -> str:
+        """What the user can say, of what would load something."""
+        ways = []
+        if len(ordered) == len(self.mine) and all(self.fits(i, j) for i, j in ordered.items()):
+            ways.append("partial=True takes the order and leaves the rest of the file unused")
+        elif ordered:
+            ways.append("skip_mismatch=True takes the order and leaves what does not fit as it is")
+        if exact and all(self.fits(i, j) for i, j in exact.items()):
+            ways.append("by_name=True takes the names")
+        return (
+            f"Nothing was loaded. {''.join(f'{way}; ' for way in ways)}include= and rename= say what should go where."
+        )
 
     def both(self, head: str, exact: Mapping[int, int], ordered: Mapping[int, int], hint: str) -> str:
         """The message that shows both readings."""

@@ -23,6 +23,7 @@ from kio.checkpoint import Checkpoint
 from kio.errors import FormatError, MatchError, UnsupportedError, shown
 from kio.mapping import LAYOUTS
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
+from kio.mapping.selection import nearest
 from kio.mapping.tree import Leaf
 from kio.models import assets, customs, unbuilt
 from kio.models.report import LoadReport as LoadReport
@@ -85,6 +86,12 @@ def plan(
     layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
     skipped = list(objects_to_skip or ())
     tree = keras3.tree(model, skipped)
+    left = [node.name or node.cls for node in tree.nodes if node.skip]
+    if left and checkpoint.layout == "flat":
+        # Where names tell the order alone, what is left alone has its place in it.
+        kept = {id(node.handle) for node in tree.nodes if not node.skip}
+        tree = keras3.tree(model)
+        tree.apart = frozenset(node.index for node in tree.nodes if id(node.handle) not in kept)
     if legacy:
         slots.rename(tree)
     unknown = checkpoint.layout == "keras_paths" and slots.rekey(tree, _version(checkpoint.metadata))
@@ -99,10 +106,14 @@ def plan(
         whole=whole,
         **({"original_backend": original_backend} if legacy else {}),
     )
-    if skipped:
-        made.skipped += [
-            Skipped(node.name or node.cls, "one of objects_to_skip", asked=True) for node in tree.nodes if node.skip
-        ]
+    made.skipped += [Skipped(name, "one of objects_to_skip", asked=True) for name in left]
+    if by_name and made.ambiguous is None and not (made.pairs or made.converted or made.customs or made.mismatched):
+        wanted = [skip.what for skip in made.skipped if not skip.asked]
+        if wanted and not made.missing:
+            made.ambiguous = (
+                f"by_name: expected at least one layer of the model in the file, found none of {shown(wanted[0])} … "
+                f"({shown(checkpoint.name)}); {nearest(wanted[0], checkpoint)}"
+            )
     if unknown:
         made.notes.append(
             "  The optimizer keeps averages and sums of gradients, whose order changed in Keras 3.10; the file does "
