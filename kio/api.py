@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint
-from kio.errors import FormatError
+from kio.errors import CorruptError, FormatError
 from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
 from kio.optional import needed
@@ -261,7 +261,8 @@ def verify(source: Source, *, threads: int | None = None, limits: Limits | None 
         source: As for ``open``.
 
     Returns:
-        A ``VerifyReport``, true if nothing is damaged.  Damage is reported, not raised.
+        A ``VerifyReport``, true if nothing is damaged.  Damage is reported, not raised; so is what
+        is valid, but of a kind that kio does not read.
 
     Raises:
         OSError: as the system reports it.
@@ -277,13 +278,20 @@ def verify(source: Source, *, threads: int | None = None, limits: Limits | None 
             report.tensors = len(checkpoint)
             report.nbytes = checkpoint.nbytes
             report.checksums = _checksums(checkpoint.values())
+            report.unread = checkpoint.unread
             try:
                 checkpoint.verify(threads=threads)
             except FormatError as e:
-                report.problems = _each_problem(checkpoint, threads) or [str(e)]
+                _sort_in(report, _each_problem(checkpoint, threads) or [e])
     except FormatError as e:
-        report.problems.append(str(e))
+        _sort_in(report, [e])
     return report
+
+
+def _sort_in(report: VerifyReport, found: Iterable[FormatError]) -> None:
+    """What breaks the format is damage; what kio does not read, or not without other limits, is not."""
+    for error in found:
+        (report.problems if isinstance(error, CorruptError) else report.refused).append(str(error))
 
 
 def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
@@ -305,23 +313,27 @@ def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
     return tuple(sorted(kinds))
 
 
-def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
-    """All that is damaged, one message each, without repeating a member's checksum per tensor."""
-    found: dict[str, None] = {}
+def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[FormatError]:
+    """All that is damaged, each once, without repeating a member's checksum per tensor."""
+    found: dict[str, FormatError] = {}
     for tensor in checkpoint.values():
+        if tensor.problem is not None:
+            continue
         try:
             transfer.check([tensor], threads=threads, members=False)
         except FormatError as e:
-            found[str(e)] = None
+            found[str(e)] = e
     regions = {
-        id(t.source.checked): t for t in checkpoint.values() if t.source is not None and t.source.checked is not None
+        id(t.source.checked): t
+        for t in checkpoint.values()
+        if t.problem is None and t.source is not None and t.source.checked is not None
     }
     for tensor in regions.values():
         try:
             transfer.check([tensor], threads=threads, members=True)
         except FormatError as e:
-            found[str(e)] = None
-    return list(found)
+            found[str(e)] = e
+    return list(found.values())
 
 
 def diff(a: Source, b: Source, *, limits: Limits | None = None) -> DiffReport:
@@ -343,6 +355,10 @@ def diff(a: Source, b: Source, *, limits: Limits | None = None) -> DiffReport:
         for name, x in first.items():
             if name not in second:
                 continue
+            problem = x.problem or second[name].problem
+            if problem is not None:
+                report.unread[name] = problem
+                continue
             found = _compare(name, x, second[name])
             if found is None:
                 report.equal += 1
@@ -357,6 +373,9 @@ def _compare(name: str, a: Tensor, b: Tensor) -> TensorDiff | None:
     if a.shape != b.shape:
         return TensorDiff(name, "shape", str(a.shape), str(b.shape))
     x, y = transfer.read([a, b])
+    if dtypes.is_text(a.dtype_name):
+        count = int(np.sum(x != y))
+        return TensorDiff(name, "values", nelems=count) if count else None
     # Bytes, not values: NaN equals itself here, and -0.0 is not 0.0.
     bits = f"u{a.dtype.itemsize}" if a.dtype.itemsize in (1, 2, 4, 8) else "V"
     p, q = x.reshape(-1), y.reshape(-1)

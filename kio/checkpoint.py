@@ -205,6 +205,11 @@ class Checkpoint(Mapping[str, Tensor]):
         return name in self.tensors
 
     @property
+    def unread(self) -> dict[str, str]:
+        """Tensors that are valid, but of a kind that kio does not read: name -> what kind that is."""
+        return {name: tensor.problem for name, tensor in self.items() if tensor.problem is not None}
+
+    @property
     def nbytes(self) -> int:
         """Decoded size of all tensors."""
         return sum(tensor.nbytes for tensor in self.values())
@@ -282,14 +287,15 @@ class Checkpoint(Mapping[str, Tensor]):
         return {name: transfer.read_slice(self[name], box, verify=verify) for name, box in boxes.items()}
 
     def verify(self, *, threads: int | None = None) -> None:
-        """Check every checksum, and that every tensor decodes; keep nothing.
+        """Check every checksum, and that every tensor that kio reads decodes; keep nothing.
 
         Raises:
             FormatError: for the first thing that is damaged.
 
         Memory: a few megabytes a thread.
         """
-        transfer.check(self.values(), threads=threads, members=True)
+        readable = [tensor for tensor in self.values() if tensor.problem is None]
+        transfer.check(readable, threads=threads, members=True)
         for name in self.assets:
             self.assets.read(name)
 

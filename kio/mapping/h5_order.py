@@ -19,7 +19,7 @@ from kio.errors import shown
 from kio.mapping.automatic import is_automatic
 from kio.mapping.h5_convert import Era, Recipe, consumed, recipes
 from kio.mapping.h5_stored import StoredLayer
-from kio.mapping.plan import Converted, refusal
+from kio.mapping.plan import Converted, refusal, unreadable
 from kio.mapping.tree import Leaf, Part
 from kio.raw.tensor import Tensor
 
@@ -184,12 +184,8 @@ def _enter(laid: Laid, rows: Sequence[Recipe], leaves: Sequence[Leaf], tensors: 
             laid.why = laid.why or refusal(given[0], leaf)
             laid.pairs.append((given[0], leaf))
         else:
-            laid.why = laid.why or next((why for t in given if (why := _unreadable(t))), "")
+            laid.why = laid.why or next((why for t in given if (why := unreadable(t))), "")
             laid.converted.append(Converted(given, leaf, row.make, row.what))
-
-
-def _unreadable(tensor: Tensor) -> str:
-    return f"{shown(tensor.name)} cannot be read: {tensor.problem}" if tensor.problem is not None else ""
 
 
 def _why(tensors: Sequence[Tensor], leaves: Sequence[Leaf]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
+from kio import dtypes
 from kio.errors import MatchError, shown
 from kio.mapping.automatic import is_state
 from kio.mapping.tree import Leaf, Node
@@ -351,12 +352,20 @@ def _more(n: int) -> list[str]:
     return [f"  … and {n - _LISTED} more"] if n > _LISTED else []
 
 
+def unreadable(tensor: Any) -> str:
+    """Why a tensor cannot be a variable's value, whatever the variable; an empty string if it can."""
+    if tensor.problem is not None:
+        return f"{shown(tensor.name)} cannot be read: {tensor.problem}"
+    return f"expected numbers, found text in {shown(tensor.name)}" if dtypes.is_text(tensor.dtype_name) else ""
+
+
 def refusal(tensor: Any, leaf: Leaf) -> str:
     """Why a tensor cannot fill a variable, or an empty string."""
     if tensor.shape != leaf.shape:
         return f"expected shape {list(leaf.shape)}, found {list(tensor.shape)} in {shown(tensor.name)}"
-    if tensor.problem is not None:
-        return f"{shown(tensor.name)} cannot be read: {tensor.problem}"
+    why = unreadable(tensor)
+    if why:
+        return why
     stored, wanted = tensor.dtype_name, leaf.dtype
     if stored.startswith("opaque") and stored != wanted:
         if stored == "opaque2" and "float" in wanted and "float8" not in wanted:
