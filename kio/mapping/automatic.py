@@ -83,6 +83,7 @@ class Automatic:
 
     def __init__(self, classes: Iterable[str]) -> None:
         spelled = {_spelled(cls) for cls in classes}
+        self._known: dict[str, str] = {}
         self._classes = spelled | (_MODELS if spelled & _MODELS else set()) | {_VARIABLE}
 
     def __call__(self, name: str) -> bool:
@@ -95,7 +96,10 @@ class Automatic:
         return "/".join(self._without(part) for part in path.split("/"))
 
     def _without(self, name: str) -> str:
-        return _spelled(stem_of(name)[0]) if self(name) else name
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = _spelled(stem_of(name)[0]) if self(name) else name
+        return found
 
 
 def numbers_of(path: str) -> tuple[int, ...]:

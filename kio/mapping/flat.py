@@ -144,8 +144,12 @@ class _Reading:
             lambda leaf: keys.get(leaf, leaf.path),
             lambda leaf: _without_model(leaf.path),
         ]
+        leaves = list(self.tree.leaves)
+        counts = [sum(way(leaf) in self.stored for leaf in leaves) for way in ways]
+        if max(counts) == len(leaves):
+            self.positions = counts.index(len(leaves)) == 1
+            return ways[counts.index(len(leaves))]
         order = Order(self.tree, self.checkpoint, {})
-        counts = [sum(way(leaf) in self.stored for leaf in self.tree.leaves) for way in ways]
         # Numbers aside, for files of another session.
         alike = [order.alike(way) if i != 1 else 0 for i, way in enumerate(ways)]
         best = max(range(len(ways)), key=lambda i: (max(counts[i], alike[i]), counts[i]))
@@ -162,9 +166,11 @@ class _Reading:
             self.refuse_unused(plan, exact, exact)
             return exact
         order = Order(self.tree, self.checkpoint, self.fixed)
-        ordered, sure = order.names(self.wanted, self.stored)
         whole = self.complete(exact) and not self.unused(exact)
-        if whole and (not order.told or not self.complete(ordered) or ordered == exact):
+        if whole and (not order.told or order.follows(exact)):
+            return exact
+        ordered, sure = order.names(self.wanted, self.stored)
+        if whole and (not self.complete(ordered) or ordered == exact):
             return exact
         if whole and self.complete(ordered):
             plan.ambiguous = self.both(plan, exact, ordered, "their names and their order say the same")

@@ -8,6 +8,7 @@ the file holds them, or, where it was sorted by name and tells none, that of the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,12 @@ class Order:
                     found.setdefault(id(leaf.handle), leaf)
         return list(found.values())
 
+    def follows(self, found: Mapping[Leaf, str]) -> bool:
+        """Whether the variables follow each other in the file as they do in the model."""
+        place = {name: i for i, name in enumerate(self.checkpoint)}
+        places = [place.get(found[leaf], -1) for leaf in self.leaves(True)]
+        return all(a < b for a, b in itertools.pairwise(places))
+
     def alike(self, spelled: Callable[[Leaf], str]) -> int:
         """How many variables are in the file, numbers of automatic names aside."""
         known = {self.automatic.canon(name.replace(".", "/")) for name in self.checkpoint}
@@ -126,7 +133,8 @@ class Order:
         kinds = [each.kind() for each in mine], [each.kind() for each in theirs]
         pairs, sure = align(len(mine), len(theirs), lambda i, j: kinds[0][i] == kinds[1][j])
         # The rest of one name each: they do not fit, and the plan says why.
-        free = [j for j in range(len(theirs)) if j not in set(pairs.values())]
+        used = set(pairs.values())
+        free = [j for j in range(len(theirs)) if j not in used]
         for i, each in enumerate(mine):
             if i not in pairs:
                 near = next((j for j in free if theirs[j].canon == each.canon), None)
