@@ -9,10 +9,11 @@ from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # mode: (compile flags, link flags).  distutils forces NDEBUG, hence -UNDEBUG.
 MODES = {
-    "release": (["-O3", "-g0"], []),
+    "release": (["-g0"], []),
     "debug": (["-O0", "-g", "-UNDEBUG"], []),
     "asan": (
         ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"],
@@ -26,7 +27,7 @@ if mode not in MODES:
 
 if sys.platform == "win32":
     # /std:c11 gives <stdatomic.h> only with the experimental switch; csrc does without it.
-    cflags, ldflags = (["/std:c11", "/O2"], [])
+    cflags, ldflags = (["/std:c11"], [])
 else:
     cflags, ldflags = MODES[mode]
     cflags = ["-std=c11", "-fvisibility=hidden", *cflags]
@@ -34,6 +35,21 @@ else:
 KERNELS = sorted(glob("csrc/*.c"))
 HEADERS = sorted(glob("csrc/**/*.h", recursive=True))
 DOOR = os.path.join("kio", "raw", "kernels.pyx")
+# What moves payload.  Everything else asks Python for most of what it does: -O3 takes the compiler twice as long
+# there as -O1, and was no faster.
+MOVERS = {DOOR, *(os.path.join("kio", "raw", f"{name}.pyx") for name in ("jobs", "transfer", "transfer_out"))}
+# What Cython would write into each module that uses it, memoryviews above all, is compiled once.
+SHARED = "kio.raw._cython"
+CORES = 1 if sys.platform == "win32" else os.cpu_count() or 1
+
+
+def optimised(hot: bool) -> list[str]:
+    """The compiler's flags for a module."""
+    if sys.platform == "win32":
+        return [*cflags, "/O2"]
+    if mode != "release":
+        return cflags
+    return [*cflags, "-O3" if hot else "-O1"]
 
 
 def extension(pyx: str) -> Extension:
@@ -45,16 +61,30 @@ def extension(pyx: str) -> Extension:
         include_dirs=["csrc"] if door else [],
         # Without its .pyx in depends, the sdist would lose it to the generated C.
         depends=[pyx, *HEADERS] if door else [pyx],
-        extra_compile_args=cflags,
+        extra_compile_args=optimised(pyx in MOVERS),
         extra_link_args=ldflags,
     )
 
 
+class Parallel(build_ext):
+    """As many compilers as cores, also where nobody can say -j: pip builds so."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = CORES
+
+
 setup(
+    cmdclass={"build_ext": Parallel},
     ext_modules=cythonize(
-        [extension(pyx) for pyx in sorted(glob("kio/**/*.pyx", recursive=True))],
+        [
+            Extension(SHARED, [], extra_compile_args=optimised(False), extra_link_args=ldflags),
+            *(extension(pyx) for pyx in sorted(glob("kio/**/*.pyx", recursive=True))),
+        ],
         build_dir="build/cython",
-        nthreads=0 if sys.platform == "win32" else min(os.cpu_count() or 1, 8),
+        nthreads=0 if CORES == 1 else min(CORES, 8),
+        shared_utility_qualified_name=SHARED,
         annotate=mode == "debug",
         compiler_directives={
             "language_level": 3,

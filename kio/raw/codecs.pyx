@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from kio.errors import LimitError, UnsupportedError
 
+from cpython.buffer cimport PyBUF_READ
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.string cimport memcpy
 
 from kio.raw cimport kernels
@@ -120,7 +122,8 @@ cdef Status unzstd(
         void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
         size_t *dst_nbytes_out):
     import zstandard
-    stored = memoryview(<const unsigned char[:src_nbytes]><const unsigned char *>src)
+    # Not a cast to a typed memoryview: that writes all of Cython's own machinery for these into the module.
+    stored = PyMemoryView_FromMemory(<char *>src, src_nbytes, PyBUF_READ)
     try:
         # The frame's own claim is checked before anything is allocated for it.
         if zstandard.frame_content_size(stored) > <object>dst_nbytes_max:

@@ -16,7 +16,9 @@ from kio.containers.hdf5 import sums as tables
 from kio.raw import transfer, transfer_out
 from kio.raw.transfer_out import Lazy
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from cpython.buffer cimport PyBUF_READ
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from kio.containers.hdf5.chunking cimport Chunking
 from kio.containers.hdf5.draft cimport DATASET, Draft, Node
@@ -252,7 +254,7 @@ cdef object _bytes_of(value):
         value = transfer.read([Tensor("", "uint8", (extent.nbytes,), (extent,))])[0]
     if isinstance(value, tuple):
         address, nbytes = value
-        value = <uint8_t[:<size_t>nbytes]><uint8_t *><uintptr_t>address if nbytes else b""
+        value = PyMemoryView_FromMemory(<char *><uintptr_t>address, nbytes, PyBUF_READ) if nbytes else b""
     if isinstance(value, np.ndarray):
         return np.ascontiguousarray(value).reshape(-1).view(np.uint8)
     return np.frombuffer(memoryview(value).cast("B"), np.uint8)
