@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 from benchmarks import ROOT
 
@@ -127,9 +128,9 @@ def _text(
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>'
 
 
-def draw(table: str) -> None:
+def draw(table: str, path: Path = CHART) -> None:
     """Write the chart of a table."""
-    CHART.write_text(svg(table), encoding="utf-8")
+    path.write_text(svg(table), encoding="utf-8")
 
 
 if __name__ == "__main__":

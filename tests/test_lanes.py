@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,28 @@ def test_no_variable_of_the_environment_selects_tests() -> None:
         for name in re.findall(r"environ\b[^\n]{0,9}\"(KIO_\w+)", path.read_text(encoding="utf-8")):
             found[name] = str(path)
     assert set(found) <= VARIABLES, found
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_run_ends_when_its_time_is_up_and_says_what_it_left_out(workers: str) -> None:
+    """Nothing runs after the time that --until gives; before it, everything."""
+
+    def run(until: float) -> tuple[int, str]:
+        command = [sys.executable, "-m", "pytest", "-n", workers, f"--until={until}", "-k", "pointers or typed"]
+        done = subprocess.run(
+            [*command, "-p", "no:cacheprovider", "tests/test_house.py"],
+            capture_output=True,
+            text=True,
+            cwd=HERE.parent,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    code, out = run(time.time() - 1)
+    assert code == 0 and "2 skipped" in out and " passed" not in out
+    assert "left out, as the time was up: 2 cases" in out
+    assert f"python -m pytest -n {workers} -k 'pointers or typed' -p no:cacheprovider tests/test_house.py" in out
+    if workers == "2":
+        return
+    code, out = run(time.time() + 3600)
+    assert code == 0 and "2 passed" in out and "left out" not in out
