@@ -8,7 +8,6 @@ import re
 import sys
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from benchmarks import ROOT
 
@@ -128,9 +127,9 @@ def _text(
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>'
 
 
-def draw(table: str, path: Path = CHART) -> None:
+def draw(table: str) -> None:
     """Write the chart of a table."""
-    path.write_text(svg(table), encoding="utf-8")
+    CHART.write_text(svg(table), encoding="utf-8")
 
 
 if __name__ == "__main__":

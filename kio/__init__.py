@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kio.errors import MissingDependencyError as MissingDependencyError
     from kio.errors import TruncatedError as TruncatedError
     from kio.errors import UnknownFormatError as UnknownFormatError
+    from kio.errors import UnknownNameError as UnknownNameError
     from kio.errors import UnsafeError as UnsafeError
     from kio.errors import UnsupportedError as UnsupportedError
     from kio.limits import Limits as Limits
@@ -80,6 +81,7 @@ _HOME = {
             "MissingDependencyError",
             "TruncatedError",
             "UnknownFormatError",
+            "UnknownNameError",
             "UnsafeError",
             "UnsupportedError",
         ],

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kio import dtypes
 from kio.checkpoint import Checkpoint
-from kio.errors import FormatError
+from kio.errors import CorruptError, FormatError
 from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
 from kio.optional import needed
@@ -60,6 +60,7 @@ def load_weights(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    partial: bool = False,
     original_backend: str | None = None,
     verify: bool = True,
     threads: int | None = None,
@@ -73,10 +74,16 @@ def load_weights(
         model: A built ``keras.Model``.
         filepath: As for ``kio.open``.
         skip_mismatch: Leave out objects whose variables do not fit, and report them.
-        by_name: Match layers by name instead of by path (legacy ``.h5``).
-        objects_to_skip: Layers (or other saveables) to leave alone.
-        include, exclude: Globs over variable paths (``"encoder/*"``): load only these, or all but these.
-        rename: Maps a key of the model to the key in the file.
+        by_name: Match layers by name instead of by path or order (legacy ``.h5``, ``.weights.h5`` of Keras 3.6 and
+            later), and take all names at their word.  Without it, names that Keras numbers by itself (``dense_1``)
+            are no evidence: another session numbers otherwise.
+        objects_to_skip: Layers (or other saveables) to leave alone; each must be part of the model.
+        include, exclude: Globs over variable paths (``"encoder/*"``): load only these, or all but these.  Each must
+            match a variable; what is left out counts as skipped.
+        rename: Maps a key of the model to the key in the file: names of layers for legacy ``.h5``, else paths.  Each
+            key of a mapping must match something.  A function may leave every key as it is.
+        partial: The model takes only a part of the file: layers of a legacy or flat file may stay unused, and nothing
+            warns of what does.  Every variable of the model must be filled nevertheless.
         original_backend: What a legacy file was written on (``"theano"``, ``"tensorflow"``, ``"cntk"``), whatever
             it says itself: Theano's kernels of convolutions are turned.  None: its own word or its names count.
         verify: Check the checksums of all that is read, or of the archive members that it is in;
@@ -88,7 +95,8 @@ def load_weights(
         A ``LoadReport``.
 
     Raises:
-        MatchError: if file and model do not agree; says what is nearest.
+        MatchError: if file and model do not agree, if two readings fit, or if something that is named here matches
+            nothing; says what is nearest.
         FormatError: if the file is damaged.  OSError: as the system reports it.
 
     Memory: 64 MiB beyond the model's own; more where a variable is computed from a stored form of an older Keras
@@ -107,6 +115,7 @@ def load_weights(
             include=include,
             exclude=exclude,
             rename=rename,
+            partial=partial,
             original_backend=original_backend,
             verify=verify,
             threads=threads,
@@ -166,6 +175,7 @@ def plan(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Callable[[str], str] | Mapping[str, str] | None = None,
+    partial: bool = False,
     original_backend: str | None = None,
     limits: Limits | None = None,
 ) -> Plan:
@@ -189,6 +199,7 @@ def plan(
             include=include,
             exclude=exclude,
             rename=rename,
+            partial=partial,
             original_backend=original_backend,
         ).described()
 
@@ -250,7 +261,8 @@ def verify(source: Source, *, threads: int | None = None, limits: Limits | None 
         source: As for ``open``.
 
     Returns:
-        A ``VerifyReport``, true if nothing is damaged.  Damage is reported, not raised.
+        A ``VerifyReport``, true if nothing is damaged.  Damage is reported, not raised; so is what
+        is valid, but of a kind that kio does not read.
 
     Raises:
         OSError: as the system reports it.
@@ -266,13 +278,20 @@ def verify(source: Source, *, threads: int | None = None, limits: Limits | None 
             report.tensors = len(checkpoint)
             report.nbytes = checkpoint.nbytes
             report.checksums = _checksums(checkpoint.values())
+            report.unread = checkpoint.unread
             try:
                 checkpoint.verify(threads=threads)
             except FormatError as e:
-                report.problems = _each_problem(checkpoint, threads) or [str(e)]
+                _sort_in(report, _each_problem(checkpoint, threads) or [e])
     except FormatError as e:
-        report.problems.append(str(e))
+        _sort_in(report, [e])
     return report
+
+
+def _sort_in(report: VerifyReport, found: Iterable[FormatError]) -> None:
+    """What breaks the format is damage; what kio does not read, or not without other limits, is not."""
+    for error in found:
+        (report.problems if isinstance(error, CorruptError) else report.refused).append(str(error))
 
 
 def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
@@ -294,23 +313,27 @@ def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
     return tuple(sorted(kinds))
 
 
-def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[str]:
-    """All that is damaged, one message each, without repeating a member's checksum per tensor."""
-    found: dict[str, None] = {}
+def _each_problem(checkpoint: Checkpoint, threads: int | None) -> list[FormatError]:
+    """All that is damaged, each once, without repeating a member's checksum per tensor."""
+    found: dict[str, FormatError] = {}
     for tensor in checkpoint.values():
+        if tensor.problem is not None:
+            continue
         try:
             transfer.check([tensor], threads=threads, members=False)
         except FormatError as e:
-            found[str(e)] = None
+            found[str(e)] = e
     regions = {
-        id(t.source.checked): t for t in checkpoint.values() if t.source is not None and t.source.checked is not None
+        id(t.source.checked): t
+        for t in checkpoint.values()
+        if t.problem is None and t.source is not None and t.source.checked is not None
     }
     for tensor in regions.values():
         try:
             transfer.check([tensor], threads=threads, members=True)
         except FormatError as e:
-            found[str(e)] = None
-    return list(found)
+            found[str(e)] = e
+    return list(found.values())
 
 
 def diff(a: Source, b: Source, *, limits: Limits | None = None) -> DiffReport:
@@ -332,6 +355,10 @@ def diff(a: Source, b: Source, *, limits: Limits | None = None) -> DiffReport:
         for name, x in first.items():
             if name not in second:
                 continue
+            problem = x.problem or second[name].problem
+            if problem is not None:
+                report.unread[name] = problem
+                continue
             found = _compare(name, x, second[name])
             if found is None:
                 report.equal += 1
@@ -346,6 +373,9 @@ def _compare(name: str, a: Tensor, b: Tensor) -> TensorDiff | None:
     if a.shape != b.shape:
         return TensorDiff(name, "shape", str(a.shape), str(b.shape))
     x, y = transfer.read([a, b])
+    if dtypes.is_text(a.dtype_name):
+        count = int(np.sum(x != y))
+        return TensorDiff(name, "values", nelems=count) if count else None
     # Bytes, not values: NaN equals itself here, and -0.0 is not 0.0.
     bits = f"u{a.dtype.itemsize}" if a.dtype.itemsize in (1, 2, 4, 8) else "V"
     p, q = x.reshape(-1), y.reshape(-1)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cached_property
+from itertools import islice
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from kio.errors import ChangedError
+from kio.errors import ChangedError, UnknownNameError, shown
 from kio.raw import transfer
 from kio.raw.source import Source
 from kio.raw.tensor import Tensor
 
 Array = npt.NDArray[Any]
 
+_SEARCHED = 2000  # names that are compared for a suggestion
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}I": 1 << 10 * power for power, unit in enumerate("KMGT", 1)}
 _AMOUNT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([KMGT]?I?)B?\s*", re.IGNORECASE)
@@ -167,7 +170,30 @@ class Checkpoint(Mapping[str, Tensor]):
     # ---------------------------------------------------------------------- a Mapping
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[name]
+        try:
+            return self.tensors[name]
+        except KeyError:
+            raise self._unknown(name) from None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The tensor of this name, or ``default``."""
+        return self.tensors.get(name, default)
+
+    def _unknown(self, name: object) -> UnknownNameError:
+        near = get_close_matches(str(name), list(islice(self.tensors, _SEARCHED)), n=3, cutoff=0.4)
+        known = near or list(islice(self.tensors, 3))
+        return UnknownNameError(
+            f"tensor: expected one of the {len(self)} names in the file, found {shown(repr(name))} "
+            f"({shown(self.name)}); {'nearest' if near else 'it has'}: {', '.join(map(shown, known)) or 'none'}"
+        )
+
+    def _listed(self, names: Iterable[str] | None) -> list[str]:
+        """The names that are meant; a text alone is one."""
+        found = list(self) if names is None else [names] if isinstance(names, str) else list(names)
+        for name in found:
+            if name not in self.tensors:
+                raise self._unknown(name)
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.tensors)
@@ -177,6 +203,11 @@ class Checkpoint(Mapping[str, Tensor]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.tensors
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """Tensors that are valid, but of a kind that kio does not read: name -> what kind that is."""
+        return {name: tensor.problem for name, tensor in self.items() if tensor.problem is not None}
 
     @property
     def nbytes(self) -> int:
@@ -201,12 +232,12 @@ class Checkpoint(Mapping[str, Tensor]):
             The arrays, by name.
 
         Raises:
-            KeyError: for a name that is not there.
+            UnknownNameError: a KeyError for a name that is not there; says what is nearest.
             FormatError: for a tensor that cannot be read, or damaged bytes.
 
         Memory: the arrays, in one 64-byte aligned arena.
         """
-        names = list(self if names is None else names)
+        names = self._listed(names)
         arrays = transfer.read([self[name] for name in names], threads=threads, verify=verify)
         return dict(zip(names, arrays, strict=True))
 
@@ -234,7 +265,7 @@ class Checkpoint(Mapping[str, Tensor]):
             As ``read``.
         """
         wanted: dict[int, tuple[Tensor, list[str]]] = {}
-        for name in self if names is None else names:
+        for name in self._listed(names):
             tensor = self[name]
             wanted.setdefault(id(tensor), (tensor, []))[1].append(name)
         tensors = [tensor for tensor, _ in wanted.values()]
@@ -256,14 +287,15 @@ class Checkpoint(Mapping[str, Tensor]):
         return {name: transfer.read_slice(self[name], box, verify=verify) for name, box in boxes.items()}
 
     def verify(self, *, threads: int | None = None) -> None:
-        """Check every checksum, and that every tensor decodes; keep nothing.
+        """Check every checksum, and that every tensor that kio reads decodes; keep nothing.
 
         Raises:
             FormatError: for the first thing that is damaged.
 
         Memory: a few megabytes a thread.
         """
-        transfer.check(self.values(), threads=threads, members=True)
+        readable = [tensor for tensor in self.values() if tensor.problem is None]
+        transfer.check(readable, threads=threads, members=True)
         for name in self.assets:
             self.assets.read(name)
 

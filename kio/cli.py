@@ -12,6 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from kio import api, optional
@@ -46,18 +47,22 @@ def _without_json(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
+def _size_of(row: dict[str, Any]) -> str:
+    return size(row["nbytes"]) if "problem" not in row else "-"
+
+
 def ls(args: argparse.Namespace) -> int:
     """List the tensors."""
     with api.open(args.file) as ckpt:
         rows: list[dict[str, Any]] = [
-            {"name": t.name, "dtype": t.dtype_name, "shape": list(t.shape), "nbytes": t.nbytes}
-            | ({"problem": t.problem} if t.problem else {})
+            {"name": t.name, "shape": list(t.shape)}
+            | ({"problem": t.problem} if t.problem else {"dtype": t.dtype_name, "nbytes": t.nbytes})
             for t in ckpt.values()
         ]
     width = max((len(row["name"]) for row in rows), default=0)
     text = "\n".join(
-        f"{row['name']:{width}}  {row['dtype']:14} {row['shape']!s:20} {size(row['nbytes']):>10}"
-        + (f"  unreadable: {row['problem']}" if "problem" in row else "")
+        f"{row['name']:{width}}  {row.get('dtype', '-'):14} {row['shape']!s:20} {_size_of(row):>10}"
+        + (f"  not read: {row['problem']}" if "problem" in row else "")
         for row in rows
     )
     _print(args.json, rows, text)
@@ -105,7 +110,8 @@ def _facts(ckpt: Checkpoint) -> dict[str, Any]:
     tensors = list(ckpt.values())
     dtypes: collections.Counter[str] = collections.Counter()
     for t in tensors:
-        dtypes[t.dtype_name] += t.nbytes
+        if t.problem is None:
+            dtypes[t.dtype_name] += t.nbytes
     return {
         "file": ckpt.name,
         "format": ckpt.format,
@@ -114,10 +120,11 @@ def _facts(ckpt: Checkpoint) -> dict[str, Any]:
         **_model_summary(ckpt.config),
         **_legacy(ckpt),
         "tensors": len(tensors),
-        "nbytes": sum(t.nbytes for t in tensors),
+        "nbytes": sum(t.nbytes for t in tensors if t.problem is None),
         "nbytes stored": sum(t.nbytes_stored for t in tensors if t.problem is None),
         "dtypes": dict(dtypes),
         "assets": list(ckpt.assets),
+        "not read": [f"{name}: {why}" for name, why in ckpt.unread.items()],
     }
 
 
@@ -133,7 +140,7 @@ def info(args: argparse.Namespace) -> int:
         else ", ".join(f"{name} ({n})" if n > 1 else name for name, n in v.items())
         if k == "upgrades"
         else ", ".join(v)
-        if k in ("assets", "needs")
+        if k in ("assets", "needs", "not read")
         else v
         for k, v in facts.items()
     }
@@ -156,6 +163,13 @@ def _key(text: str) -> Any:
     return tuple(parts)
 
 
+def _json_of(value: Any) -> Any:
+    """Text of files as JSON has it; what is no UTF-8 is shown in escapes."""
+    if isinstance(value, list):
+        return [_json_of(each) for each in value]
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+
+
 def cat(args: argparse.Namespace) -> int:
     """Print a tensor, or a slice of it."""
     import numpy as np
@@ -167,11 +181,13 @@ def cat(args: argparse.Namespace) -> int:
             if match and match["slice"] is not None:
                 name, key = match["name"], _key(match["slice"])
         if name not in ckpt:
-            print(f"kio: no tensor {name!r}; `kio ls {args.file}` lists them", file=sys.stderr)
+            near = get_close_matches(name, ckpt, n=3)
+            hint = f"nearest: {', '.join(near)}; " if near else ""
+            print(f"kio: no tensor {name!r}; {hint}`kio ls {args.file}` lists them", file=sys.stderr)
             return 1
         array = np.asarray(ckpt[name]) if key is None else ckpt[name][key]
     threshold = sys.maxsize if args.all else 1000
-    _print(args.json, array.tolist(), np.array2string(np.asarray(array), threshold=threshold))
+    _print(args.json, _json_of(array.tolist()), np.array2string(np.asarray(array), threshold=threshold))
     return 0
 
 
@@ -187,6 +203,9 @@ def verify(args: argparse.Namespace) -> int:
             "nbytes": r.nbytes,
             "checksums": list(r.checksums),
             "problems": r.problems,
+            "verdict": r.verdict,
+            "unread": r.unread,
+            "refused": r.refused,
         }
         for r in reports
     ]
@@ -213,6 +232,7 @@ def diff(args: argparse.Namespace) -> int:
             for d in report.different
         ],
         "equal": report.equal,
+        "unread": report.unread,
     }
     _print(args.json, value, str(report))
     return 0 if report else 1
@@ -236,6 +256,7 @@ def convert(args: argparse.Namespace) -> int:
             overwrite=not args.keep,
             compat=args.compat,
             original_backend=args.original_backend,
+            unsupported=args.unsupported,
         )
     notes = [str(each.message) for each in said if issubclass(each.category, UserWarning)]
     value = {
@@ -259,7 +280,7 @@ def plan(args: argparse.Namespace) -> int:
     found: list[Any] = []
 
     def match(model: Any) -> None:
-        found.append(api.plan(model, args.file, original_backend=args.original_backend))
+        found.append(api.plan(model, args.file, partial=args.partial, original_backend=args.original_backend))
 
     # The model's own weights do not matter here: only its configuration is built.
     with api.open(args.model) as ckpt:
@@ -305,9 +326,16 @@ def parser() -> argparse.ArgumentParser:
     converts.add_argument("--max-shard-size", type=float, metavar="GIB", help="write shards of at most so much")
     converts.add_argument("--folder", action="store_true", help="write a model as a folder")
     converts.add_argument("--compat", metavar="VERSION", help="Keras that shall read a model of an older one: 3.4, …")
+    converts.add_argument(
+        "--unsupported",
+        choices=["refuse", "skip"],
+        default="refuse",
+        help="what becomes of tensors that kio cannot write (text, compound types, …): refuse is the default",
+    )
     converts.add_argument("--keep", action="store_true", help="refuse to overwrite DST")
     plans = command(plan, "file")
     plans.add_argument("--model", required=True, help="a file with the model's configuration")
+    plans.add_argument("--partial", action="store_true", help="layers of FILE may stay unused")
     for each in (converts, plans):
         each.add_argument(
             "--original-backend",

@@ -108,7 +108,9 @@ def value_of(name: str, what: Any) -> Value:
         return what
     if isinstance(what, Tensor):
         if what.problem is not None:
-            raise UnsupportedError(what.problem, tensor=name)
+            raise UnsupportedError(f"tensor data: {what.problem}, which kio does not read", tensor=name)
+        if dtypes.is_text(what.dtype_name):
+            raise UnsupportedError("element type: expected numbers, found text", tensor=name)
         return Value(what.dtype_name, what.shape, what)
     array = np.asarray(what)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,8 +13,9 @@ from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.keras_weights import text_of
 from kio.mapping.h5_stored import TOP
-from kio.mapping.stored import renamer
+from kio.mapping.selection import Renamer, renamer
 from kio.raw import transfer
+from kio.raw.tensor import Tensor
 
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
@@ -22,10 +24,16 @@ GROUPED = ("keras_archive", "keras_weights", "keras_shards")
 _MODEL = ("keras_archive",)
 _LISTED = "keras_h5"
 _METADATA = ("keras_version", "date_saved")
+_SHOWN = 10  # names a warning lists
 
 
 def contents_of(
-    checkpoint: Checkpoint, format: Format, dtype: str | None = None, rename: Rename = None, verify: bool = True
+    checkpoint: Checkpoint,
+    format: Format,
+    dtype: str | None = None,
+    rename: Rename = None,
+    verify: bool = True,
+    unsupported: str = "refuse",
 ) -> Contents:
     """What a checkpoint holds, as another format has it.
 
@@ -36,23 +44,31 @@ def contents_of(
         format: Of the file to write.
         dtype: Floats become this; None leaves them.
         rename: From names in the checkpoint to names in the file: a function, or a mapping of
-            names, leading parts or globs.
+            names, leading parts or globs, each of which must match something.
         verify: Check every checksum first, since bytes are copied as they are stored.
+        unsupported: As for ``kio.convert``.
 
     Raises:
         UnsupportedError: for a model format without a configuration, names that another
             layout explains, and two tensors of one new name.
+        MatchError: for a key of ``rename`` that matches nothing; names the nearest.
         FormatError: for a tensor that cannot be read, or damaged bytes.
     """
     _check_layout(checkpoint, format, rename)
-    tensors = _tensors(checkpoint, dtype, renamer(rename))
-    if verify and transfer.fragile(checkpoint.values(), verify=True):
-        transfer.check(checkpoint.values(), verify=True)
+    left = _left_out(checkpoint, format, unsupported)
+    chosen = {name: tensor for name, tensor in checkpoint.items() if name not in left}
+    renamed = renamer(rename)
+    tensors = _tensors(chosen, dtype, renamed)
+    if renamed is not None:
+        renamed.meet(checkpoint.names_of)
+        renamed.check("a name in the file")
+    if verify and transfer.fragile(chosen.values(), verify=True):
+        transfer.check(chosen.values(), verify=True)
     made = Contents(tensors)
     if format.name == _LISTED:
         made.attributes = _attributes(checkpoint)
     if format.name in GROUPED and checkpoint.layout == "keras_paths":
-        made.groups = _groups(checkpoint, tensors, renamer(rename))
+        made.groups = _groups(checkpoint, dict(zip(chosen, tensors, strict=True)), renamed)
     if format.name in _MODEL:
         made.config = checkpoint.config
         made.metadata = {key: str(checkpoint.metadata[key]) for key in _METADATA if key in checkpoint.metadata}
@@ -103,9 +119,43 @@ def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> Non
         )
 
 
-def _tensors(checkpoint: Checkpoint, dtype: str | None, renamed: Callable[[str], str] | None) -> dict[str, Value]:
+def _left_out(checkpoint: Checkpoint, format: Format, unsupported: str) -> dict[str, str]:
+    """What of the file cannot be written, and why; refused unless the caller leaves it out.
+
+    Raises:
+        UnsupportedError: naming the first of it.
+    """
+    if unsupported not in ("refuse", "skip"):
+        raise UnsupportedError(f"unsupported: expected 'refuse' or 'skip', found {unsupported!r}")
+    left = checkpoint.unread
+    left |= {name: "text" for name, tensor in checkpoint.items() if dtypes.is_text(tensor.dtype_name)}
+    if not left:
+        return left
+    name, why = next(iter(left.items()))
+    if unsupported == "refuse":
+        more = f", and {len(left) - 1} more such" if len(left) > 1 else ""
+        raise UnsupportedError(
+            f"tensor to convert: expected numbers that kio reads, found {why}{more}",
+            source=checkpoint.name,
+            tensor=name,
+            hint="unsupported='skip' (--unsupported skip) leaves it out",
+        )
+    if format.name == _LISTED:
+        raise UnsupportedError(
+            f"unsupported: expected 'refuse', as {format.name} lists its weights, found 'skip'",
+            source=checkpoint.name,
+            tensor=name,
+            hint="convert to .safetensors or .npz, or load the model and save it as .h5",
+        )
+    listed = ", ".join(f"{shown(name)} ({why})" for name, why in list(left.items())[:_SHOWN])
+    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    warnings.warn(f"left out, as kio cannot convert it: {listed}{more}", UserWarning, stacklevel=4)
+    return left
+
+
+def _tensors(chosen: Mapping[str, Tensor], dtype: str | None, renamed: Renamer | None) -> dict[str, Value]:
     found: dict[str, Value] = {}
-    for name, tensor in checkpoint.items():
+    for name, tensor in chosen.items():
         new = renamed(name) if renamed else name
         if new in found:
             raise UnsupportedError(f"rename: expected a name for each tensor, found two for {shown(new)}")
@@ -132,11 +182,13 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def _groups(
-    checkpoint: Checkpoint, tensors: Mapping[str, Any], renamed: Callable[[str], str] | None
-) -> dict[str, str | None]:
-    """The groups of the new file with the names of their objects; where a group's tensors went, it goes."""
-    moved = {_group(old): _group(new) for old, new in zip(checkpoint, tensors, strict=True)}
+def _groups(checkpoint: Checkpoint, names: Mapping[str, str], renamed: Renamer | None) -> dict[str, str | None]:
+    """The groups of the new file with the names of their objects; where a group's tensors went, it goes.
+
+    Args:
+        names: Of the tensors: old -> new.
+    """
+    moved = {_group(old): _group(new) for old, new in names.items()}
     groups: dict[str, str | None] = {new: None for new in moved.values() if new}
     for old, name in checkpoint.names_of.items():
         groups[moved.get(old) or (renamed(old) if renamed else old)] = name

@@ -7,6 +7,7 @@ tensors are still listed, verified and copied, and read as raw ``V2``/``V1``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,7 +23,8 @@ class DType:
         name: As Keras spells it, e.g. ``"bfloat16"``.
         itemsize: Bytes of one element.
         numpy: NumPy's own character code, or None where ``ml_dtypes`` is needed.
-        kind: ``f`` float, ``i`` signed, ``u`` unsigned, ``b`` bool, ``c`` complex, ``V`` raw bytes.
+        kind: ``f`` float, ``i`` signed, ``u`` unsigned, ``b`` bool, ``c`` complex, ``V`` raw bytes;
+            text: ``S`` bytes and ``U`` characters of a fixed length, ``O`` bytes of any length.
     """
 
     name: str
@@ -53,9 +55,32 @@ TABLE = (
     DType("opaque2", 2, "V2", "V"),  # bfloat16 of writers that left no marker
 )
 
-BY_NAME = {row.name: row for row in TABLE}
+
+class _Rows(dict[str, DType]):
+    """Rows by name.  Those of text are made as they are asked for: no table has every length."""
+
+    def __missing__(self, name: str) -> DType:
+        if name == TEXT:
+            return DType(TEXT, 16, "O", "O")
+        found = _OF_TEXT.fullmatch(name)
+        if found is None:
+            raise KeyError(name)
+        return DType(name, int(found[2]) * (4 if found[1] == "U" else 1), name, found[1])
+
+
+# Text is read and shown; no variable is made of it, and no file is written with it.  It is named
+# as NumPy names it, ``S10`` or ``U5``; bytes of any length, which HDF5 alone has, are "text".
+TEXT = "text"
+_OF_TEXT = re.compile(r"([SU])([1-9]\d{0,9})")
+
+BY_NAME = _Rows({row.name: row for row in TABLE})
 # A C table holds the row's number; -1 stands for a type kio does not read.
 CODES = {row.name: code for code, row in enumerate(TABLE)}
+
+
+def is_text(name: str) -> bool:
+    """Whether a row is one of text."""
+    return name == TEXT or _OF_TEXT.fullmatch(name) is not None
 
 
 @cache

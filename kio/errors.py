@@ -124,6 +124,13 @@ class MatchError(KioError, ValueError):
         self.plan = plan
 
 
+class UnknownNameError(KioError, KeyError):
+    """The file holds nothing of this name; the message says what is nearest."""
+
+    # A KeyError shows its message in quotes.
+    __str__ = Exception.__str__
+
+
 class UnsafeError(KioError, ValueError):
     """Loading needs code from the file, which ``safe_mode`` forbids."""
 

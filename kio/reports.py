@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kio.errors import shown
+
 
 @dataclass(slots=True)
 class VerifyReport:
@@ -16,6 +18,9 @@ class VerifyReport:
         nbytes: Decoded size of all tensors.
         checksums: Kinds of checksum that covered them; empty if the format carries none.
         problems: One message for each thing that is damaged.
+        unread: What is valid, but of a kind that kio does not read: name -> what it is.
+        refused: One message for each thing that kio did not look at: the file itself, if it is of
+            a kind that kio does not read, or what goes beyond ``kio.Limits``.
     """
 
     source: str
@@ -24,21 +29,31 @@ class VerifyReport:
     nbytes: int = 0
     checksums: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is damaged, as far as the file allows one to tell."""
-        return not self.problems
+        """Whether nothing is damaged, as far as the file allows one to tell, and kio looked at all."""
+        return not (self.problems or self.refused)
+
+    @property
+    def verdict(self) -> str:
+        """``"ok"``, ``"DAMAGED"``, or ``"not checked"`` where the file is valid as far as kio read it."""
+        return "DAMAGED" if self.problems else "not checked" if self.refused else "ok"
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
-        head = f"{self.source}: {'ok' if self.ok else 'DAMAGED'}"
+        head = f"{self.source}: {self.verdict}"
+        if self.unread:
+            head += f", {len(self.unread)} {'tensor' if len(self.unread) == 1 else 'tensors'} kio does not read"
         if self.format is not None:
             by = ", ".join(self.checksums) or "structure only: the file carries no checksum"
             head += f" ({self.format}, {self.tensors} tensors, {self.nbytes} bytes, checked by {by})"
-        return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
+        lines = [head, *(f"  {problem}" for problem in self.problems + self.refused)]
+        return "\n".join(lines + [f"  not read {shown(name)}: {why}" for name, why in self.unread.items()])
 
 
 @dataclass(slots=True)
@@ -77,17 +92,19 @@ class DiffReport:
         only_a, only_b: Names in one checkpoint only.
         different: How the others differ.
         equal: Number of tensors with equal dtype, shape and bytes.
+        unread: Tensors of both that cannot be compared, as kio does not read them: name -> what they are.
     """
 
     only_a: list[str] = field(default_factory=list)
     only_b: list[str] = field(default_factory=list)
     different: list[TensorDiff] = field(default_factory=list)
     equal: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
-        """Whether both hold the same tensors, byte for byte."""
-        return not (self.only_a or self.only_b or self.different)
+        """Whether both hold the same tensors, byte for byte, and all of them could be compared."""
+        return not (self.only_a or self.only_b or self.different or self.unread)
 
     def __bool__(self) -> bool:
         return self.same
@@ -96,6 +113,7 @@ class DiffReport:
         lines = [f"only in a: {name}" for name in self.only_a]
         lines += [f"only in b: {name}" for name in self.only_b]
         lines += [str(each) for each in self.different]
+        lines += [f"not compared {shown(name)}: {why}" for name, why in self.unread.items()]
         return "\n".join([*lines, f"{self.equal} tensors are equal"])
 
 

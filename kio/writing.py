@@ -210,6 +210,7 @@ def convert(
     safe_mode: bool = True,
     compat: str | None = None,
     original_backend: str | None = None,
+    unsupported: str = "refuse",
 ) -> SaveResult:
     """Write what one file holds into another format.
 
@@ -234,6 +235,8 @@ def convert(
         limits: As for ``kio.open``.
         custom_objects, safe_mode, original_backend: As for ``load_model``, where the model has to be built.
         compat: As for ``save_model``: the model is built, and saved for that version.
+        unsupported: What becomes of tensors that kio cannot write, text among them: ``"refuse"`` raises,
+            ``"skip"`` leaves them out and warns.
         compression, overwrite, max_shard_size, durable, progress, engine: As for ``save_weights``.
 
     Returns:
@@ -278,7 +281,7 @@ def convert(
                 raise UnsupportedError(
                     f"original_backend: expected None, as bytes are copied as they are, found {original_backend!r}"
                 )
-            contents = contents_of(checkpoint, chosen, dtype, rename, verify)
+            contents = contents_of(checkpoint, chosen, dtype, rename, verify, unsupported)
         return _create(dst, contents, chosen, options, overwrite, durable, began)
 
 

@@ -46,9 +46,9 @@ _NAME = r"(.+)"
 TABLE: tuple[Row, ...] = (
     Row(
         ("models/test_legacy_corpus.py::test_outputs_and_training_are_the_writers",),
-        # Of optimizers the class: opt_legacy_rmsprop_centered is one of opt_legacy_rmsprop.
-        r"([^/]+)/(opt_(?:legacy_)?[a-z]+|(?!opt_)\w+)\w*(\..+)",
-        "one file of every kind of model, class of optimizer, writer and format of the corpus `legacy`",
+        # The first word of a name is a family: opt_rmsprop, integer (of integer_lookup_adapted), text.
+        r"([^/]+)/(opt_[a-z]+|(?!opt_)[a-z]+)\w*(\..+)",
+        "one file of every family of models, class of optimizer, writer and format of the corpus `legacy`",
     ),
     Row(
         ("models/test_old_layers.py::test_outputs_are_the_writers",),

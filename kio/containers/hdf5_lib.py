@@ -245,6 +245,8 @@ def dtype_of(kind: Any) -> tuple[str, bool, str | None]:
         other, _, _ = dtype_of(kind.get_member_type(1))
         if names == (b"r", b"i") and part == other and part in ("float32", "float64"):
             return f"complex{8 * nbytes}", big, None
+    elif cls == h5t.STRING and not kind.is_variable_str() and kind.get_strpad() == h5t.STR_NULLPAD:
+        return f"S{nbytes}", False, None
     return "opaque1", False, f"element type {kind.dtype if cls != h5t.TIME else 'time'}"
 
 

@@ -46,7 +46,7 @@ def open(source: Source, name: str, limits: Limits = DEFAULT) -> Tensor:
 
     Raises:
         CorruptError: if the header breaks the format or contradicts the file's size.
-        UnsupportedError: for pickled objects, text, records, and Fortran order.
+        UnsupportedError: for pickled objects, dates, records, and Fortran order.
 
     Reads: the header.
     """
@@ -91,6 +91,13 @@ def header_of(dtype_name: str, shape: tuple[int, ...]) -> bytes:
     return MAGIC + b"\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
+def _type_of(order: str, code: str) -> str | None:
+    if code in _TYPES:
+        return _TYPES[code]
+    # Bytes have no order, and characters are not turned.
+    return code if dtypes.is_text(code) and (code[0] == "S" or order == "<") else None
+
+
 def parse_header(text: bytes, source: Source, payload: int, name: str, limits: Limits) -> Tensor:
     """The tensor that a header describes, its elements starting at byte ``payload``."""
     match = _HEADER.fullmatch(text.decode("latin-1"))
@@ -111,10 +118,10 @@ def parse_header(text: bytes, source: Source, payload: int, name: str, limits: L
             offset=0,
         )
     kind = _DESCR.fullmatch(descr[1:-1])
-    dtype_name = _TYPES.get(kind[2] + kind[3]) if kind else None
+    dtype_name = _type_of(kind[1], kind[2] + kind[3]) if kind else None
     if kind is None or dtype_name is None:
         raise UnsupportedError(
-            f"npy element type: expected a number, found {descr[:40]}",
+            f"npy element type: expected a number or text, found {descr[:40]}",
             source=source.name,
             tensor=name,
             offset=0,

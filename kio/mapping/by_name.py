@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from kio.errors import MatchError
 from kio.mapping.plan import Mismatch, Plan, Skipped, refusal
 from kio.mapping.rules import RULES, paths
-from kio.mapping.stored import Chooser, Stored
+from kio.mapping.selection import Chooser, Renamer
+from kio.mapping.stored import Stored
 from kio.mapping.tree import Node, Tree
 
 
@@ -27,8 +28,8 @@ def _chain(path: str, name_at: Mapping[str, str | None]) -> str:
     return "/".join(reversed(names))
 
 
-def match_names(stored: Stored, tree: Tree, choose: Chooser | None = None) -> Plan:
-    """Pair objects of one name.
+def match_names(stored: Stored, tree: Tree, choose: Chooser | None = None, renamed: Renamer | None = None) -> Plan:
+    """Pair objects of one name, or of the one that ``rename`` gives it.
 
     Raises:
         MatchError: if the file stores no names, or one name twice.
@@ -48,11 +49,18 @@ def match_names(stored: Stored, tree: Tree, choose: Chooser | None = None) -> Pl
     }
     taken: dict[str, Node] = {}
     for node, place in zip(tree.nodes, where, strict=True):
-        if place is None or not node.leaves or (choose is not None and not choose(place, node.leaves[0].path)):
+        if place is None or not node.leaves:
             continue
         chain = _chain(place, name_at)
-        found = at.get(chain)
-        if found is None:
+        if choose is not None and not choose(place, node.leaves[0].path):
+            plan.leave_out(node.leaves)
+            continue
+        wanted = renamed(chain) if renamed is not None else chain
+        found = at.get(wanted)
+        if found is None and wanted != chain:
+            plan.keys |= dict.fromkeys(node.leaves, wanted)
+            plan.missing += node.leaves
+        elif found is None:
             plan.skipped.append(Skipped(chain or node.cls, "no object of this name in the file", node.leaves))
         elif found in taken:
             raise MatchError(f"by_name: expected every name once in the model, found {chain!r} twice", plan=plan)

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kio.mapping.automatic import is_automatic
 from kio.mapping.reading import Reading
 from kio.mapping.rules import has_weights
 from kio.mapping.tree import Node
-
-_PREFIXES = ("forward_", "backward_")  # Bidirectional
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,6 @@ class Contradiction:
     path: str
     stored: str
     other: Node
-
-
-def is_automatic(name: str, cls: str) -> bool:
-    """Whether Keras made the name: the class in snake case, perhaps with a number."""
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    rest = name.removeprefix(cls) if name.startswith(cls) else None
-    return rest == "" or (rest is not None and rest[0] == "_" and rest[1:].isdigit())
 
 
 def _essence(name: str, node: Node, path: str, owners: list[str]) -> str:

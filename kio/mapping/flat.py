@@ -5,22 +5,29 @@ Keras 3 file would use (``"layers/dense/vars/0"``), or by its path without the m
 name, whichever spelling fits most of the file.  With dots for slashes it is the same.
 
 The numbers in automatic names (``dense_7``) say only how many layers a process had made
-before: where they alone differ, the first counts as the first, the second as the second.
+before.  They count where all names of file and model are the same; else the first of its
+class in the file is the first in the model (``flat_order``).  Where that is not certain, or
+layers of the file stay unused, both readings are shown and nothing is loaded.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from kio.errors import shown
 from kio.mapping import keras_paths
+from kio.mapping.automatic import is_state
+from kio.mapping.flat_order import Order, owner
+from kio.mapping.pairing import told
 from kio.mapping.plan import Mismatch, Plan, refusal
-from kio.mapping.stored import Patterns, Rename, chooser, renamer
+from kio.mapping.selection import Chooser, Patterns, Rename, Renamer, chooser, renamer
 from kio.mapping.tree import Leaf, Tree
 
+Names = dict[Leaf, str]
 
-def names(tree: Tree) -> dict[Leaf, str]:
+
+def names(tree: Tree) -> Names:
     """Variable paths; where two variables share one, the Keras 3 key of either."""
     seen: dict[str, Leaf] = {}
     twice = set()
@@ -43,26 +50,60 @@ def match(
     include: Patterns = None,
     exclude: Patterns = None,
     rename: Rename = None,
-    by_name: bool = True,
+    by_name: bool = False,
+    part: bool = False,
+    whole: bool = False,
 ) -> Plan:
-    """Decide which stored tensor goes to which variable, by name alone."""
+    """Decide which stored tensor goes to which variable.
+
+    Args:
+        checkpoint: ``Mapping[str, Tensor]``.
+        tree: The model.
+        include, exclude: Globs over variable paths and stored names.
+        rename: Function, or mapping, from names of the model to names in the file.
+        by_name: Take all names at their word, the numbers in automatic ones, too.
+        part: A part of the file is enough.
+        whole: Of no meaning here: flat files hold no model.
+
+    Returns:
+        The plan; nothing is refused before ``plan.check``.
+
+    Raises:
+        MatchError: for a pattern, or a key of ``rename``, that matches nothing.
+    """
     renamed, choose = renamer(rename), chooser(include, exclude)
     stored: dict[str, str] = {}
     for name in checkpoint:
         stored[name] = name
         stored.setdefault(name.replace(".", "/"), name)
-    spelling = _spelling(tree, stored)
     plan = Plan(rule="flat names", source=str(getattr(checkpoint, "name", "")))
-    used: set[str | None] = set()
+    plan.part = part or by_name or choose is not None
+    found = _Reading(checkpoint, tree, stored, renamed).names(plan, by_name)
+    _enter(plan, checkpoint, tree, found, choose)
+    if choose is not None:
+        choose.check(stored)
+    if renamed is not None:
+        renamed.check("a variable of the model, or what is above it")
+    return plan
+
+
+def _enter(plan: Plan, checkpoint: Any, tree: Tree, found: Mapping[Leaf, str], choose: Chooser | None) -> None:
+    """Turn the names that were found into pairs, and say what is left."""
+    used: set[str] = set()
     filled: set[int] = set()
+    left_out: dict[int, Leaf] = {}
     for leaf in tree.leaves:
-        key = renamed(spelling(leaf)) if renamed else spelling(leaf)
+        key = found[leaf]
+        name = key if key in checkpoint else None
+        if leaf.node.index in tree.apart:
+            used.add(key)
+            continue
         if choose is not None and not choose(leaf.path, key):
-            used.add(stored.get(key))
+            used.update([key])
+            left_out.setdefault(id(leaf.handle), leaf)
             continue
         if id(leaf.handle) in filled:
             continue
-        name = stored.get(key)
         plan.keys[leaf] = key
         if name is None:
             plan.missing.append(leaf)
@@ -75,45 +116,115 @@ def match(
         else:
             filled.add(id(leaf.handle))
             plan.pairs.append((tensor, leaf))
+    plan.leave_out(left_out.values())
     plan.unexpected = [name for name in checkpoint if name not in used]
-    return plan
 
 
-def _spelling(tree: Tree, stored: dict[str, str]) -> Callable[[Leaf], str]:
-    """How the file spells variables: the way under which most of them are found."""
-    own, keys = names(tree), keras_paths.names(tree)
-    ways: list[Callable[[Leaf], str]] = [
-        lambda leaf: own[leaf],
-        lambda leaf: keys.get(leaf, leaf.path),
-        lambda leaf: _without_model(leaf.path),
-    ]
-    best = max(ways, key=lambda way: sum(way(leaf) in stored for leaf in tree.leaves))
-    if all(best(leaf) in stored for leaf in tree.leaves):
-        return best
-    again = _recounted(tree, own, stored)
-    return (lambda leaf: again[leaf]) if again is not None else best
+class _Reading:
+    """Which name of the file each variable has, and how certain that is."""
 
+    def __init__(self, checkpoint: Any, tree: Tree, stored: Mapping[str, str], renamed: Renamer | None) -> None:
+        self.checkpoint, self.tree, self.stored = checkpoint, tree, stored
+        self.positions = False
+        spelled = self.spelling()
+        self.wanted: Names = {leaf: spelled(leaf) for leaf in tree.leaves}
+        self.fixed: Names = {}
+        if renamed is not None:
+            for leaf, name in self.wanted.items():
+                new = renamed(name)
+                if new != name:
+                    self.fixed[leaf] = new
+            self.wanted |= self.fixed
 
-def _recounted(tree: Tree, own: dict[Leaf, str], stored: dict[str, str]) -> dict[Leaf, str] | None:
-    """Names in the file by leaf, if both sides agree in all but the numbers of automatic names."""
-    classes = "|".join(sorted({re.escape(node.cls) for node in tree.nodes}, reverse=True))
-    counter = re.compile(rf"(?<![A-Za-z0-9])({classes})(?:_(\d+))?(?=[_/]|$)")
-    # With slashes alone: a name with dots is in there twice.
-    files = _renumbered({name for name in stored if "." not in name}, counter)
-    models = _renumbered(set(own.values()), counter)
-    by_canon = {canon: name for name, canon in files.items()}
-    found = {leaf: by_canon.get(models[path]) for leaf, path in own.items()}
-    if len(by_canon) != len(files) or set(found.values()) != set(files):
-        return None
-    return {leaf: name for leaf, name in found.items() if name is not None}
+    def spelling(self) -> Callable[[Leaf], str]:
+        """How the file spells variables: the way under which most of them are found."""
+        own, keys = names(self.tree), keras_paths.names(self.tree)
+        ways: list[Callable[[Leaf], str]] = [
+            lambda leaf: own[leaf],
+            lambda leaf: keys.get(leaf, leaf.path),
+            lambda leaf: _without_model(leaf.path),
+        ]
+        leaves = list(self.tree.leaves)
+        counts = [sum(way(leaf) in self.stored for leaf in leaves) for way in ways]
+        if max(counts) == len(leaves):
+            self.positions = counts.index(len(leaves)) == 1
+            return ways[counts.index(len(leaves))]
+        order = Order(self.tree, self.checkpoint, {})
+        # Numbers aside, for files of another session.
+        alike = [order.alike(way) if i != 1 else 0 for i, way in enumerate(ways)]
+        best = max(range(len(ways)), key=lambda i: (max(counts[i], alike[i]), counts[i]))
+        self.positions = best == 1
+        return ways[best]
 
+    def names(self, plan: Plan, by_name: bool) -> Names:
+        """The name of each variable in the file; what is not there stands as it was looked for."""
+        exact = {leaf: self.stored.get(name, name) for leaf, name in self.wanted.items()}
+        if by_name:
+            return exact
+        if self.positions:
+            # Keys of a Keras 3 file: places, not names.
+            self.refuse_unused(plan, exact, exact)
+            return exact
+        order = Order(self.tree, self.checkpoint, self.fixed)
+        whole = self.complete(exact) and not self.unused(exact)
+        if whole and (not order.told or order.follows(exact)):
+            return exact
+        ordered, sure = order.names(self.wanted, self.stored)
+        if whole and (not self.complete(ordered) or ordered == exact):
+            return exact
+        if whole and self.complete(ordered):
+            plan.ambiguous = self.both(plan, exact, ordered, "their names and their order say the same")
+            return ordered
+        self.refuse_unused(plan, exact, ordered)
+        if plan.ambiguous is None and not sure and ordered != exact:
+            plan.doubts.append(self.both(plan, exact, ordered, "one way to pair them", doubt=True))
+        return ordered
 
-def _renumbered(names: Iterable[str], counter: re.Pattern[str]) -> dict[str, str]:
-    """Each name with the numbers of automatic names counted from 0, in the order of the old ones."""
-    names = list(names)
-    numbers: dict[str, set[int]] = {}
-    for name in names:
-        for base, number in counter.findall(name):
-            numbers.setdefault(base, set()).add(int(number or 0))
-    rank = {base: {number: i for i, number in enumerate(sorted(found))} for base, found in numbers.items()}
-    return {name: counter.sub(lambda m: f"{m[1]}_{rank[m[1]][int(m[2] or 0)]}", name) for name in names}
+    def complete(self, found: Names) -> bool:
+        """Whether every variable of the model's layers has a tensor of its shape."""
+        get = self.checkpoint.get
+        return all(
+            (tensor := get(name)) is not None and tensor.shape == leaf.shape
+            for leaf, name in found.items()
+            if leaf.node.kind != "Optimizer" and leaf.node.index not in self.tree.apart
+        )
+
+    def unused(self, found: Names) -> list[str]:
+        """Objects of the file of which nothing is used, but for state."""
+        used = {owner(name) for name in found.values() if name in self.checkpoint}
+        left = {owner(name): None for name in self.checkpoint if owner(name) and not is_state(name.replace(".", "/"))}
+        return [each for each in left if each not in used]
+
+    def refuse_unused(self, plan: Plan, exact: Names, ordered: Names) -> None:
+        """Refuse what fits and leaves layers of the file unused; what does not fit is refused as such."""
+        if not plan.part and self.unused(ordered) and (self.complete(ordered) or self.complete(exact)):
+            plan.ambiguous = self.both(plan, exact, ordered, "a place in the model for every layer of the file")
+
+    def both(self, plan: Plan, exact: Names, ordered: Names, expected: str, doubt: bool = False) -> str:
+        """The message that shows both readings."""
+        where = f" ({shown(plan.source)})" if plan.source else ""
+        lines = [f"match of file and model: expected {expected}, found another{where}"]
+        if not doubt and self.unused(ordered):
+            lines = [f"match of file and model: expected {expected}, found layers that stay unused{where}"]
+        lines.append(f"  by their order: {self.told(ordered)}")
+        if not self.positions:
+            lines.append(f"  by their names: {self.told(exact)}")
+            lines.append("  Numbers that Keras gives by itself (dense_1) tell nothing about which layer it is.")
+        if doubt:
+            lines.append("  They were paired in their order. by_name=True takes the names, rename= says what is meant.")
+        else:
+            ways = ["partial=True takes the order and leaves the rest of the file unused"] * self.complete(ordered)
+            ways += ["by_name=True takes the names"] * (self.complete(exact) and not self.positions)
+            lines.append(f"  Nothing was loaded. {', '.join(ways)}; include= and rename= say what should go where.")
+        return "\n".join(lines)
+
+    def told(self, found: Names) -> str:
+        mine: dict[str, str | None] = {}
+        for leaf, name in found.items():
+            if leaf.node.kind != "Optimizer":
+                mine.setdefault(owner(leaf.path), owner(name) if name in self.checkpoint else None)
+        theirs = list({owner(n): None for n in self.checkpoint if not is_state(n.replace(".", "/"))})
+        place = {name: j for j, name in enumerate(theirs)}
+        return told(
+            list(mine), theirs, {i: place[name] for i, name in enumerate(mine.values()) if name in place and name}
+        )

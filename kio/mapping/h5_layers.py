@@ -2,33 +2,31 @@
 
     model_weights/dense/dense/kernel:0      first weight of the layer "dense"
 
-Which layer of the model a stored one belongs to: the one of its name, where file and model
-have the same names; else the one at its place, counting layers with weights only, as Keras
-does.  Within a layer ``h5_order`` finds the order, ``h5_convert`` other forms of a value.
+Which layer of the model a stored one belongs to, ``h5_rows`` finds: the one at its place,
+unless names that a person chose say more.  Within a layer ``h5_order`` finds the order,
+``h5_convert`` other forms of a value.
 
 Spec: ``keras/src/legacy/saving/legacy_h5_format.py``; ``hdf5_format.py`` of tf.keras.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kio.errors import MatchError, shown
-from kio.mapping.evidence import is_automatic
+from kio.mapping.automatic import is_automatic
 from kio.mapping.h5_convert import VARIANCE, turns
 from kio.mapping.h5_names import groups
 from kio.mapping.h5_optimizer import Origin, match_optimizer
-from kio.mapping.h5_order import Laid, lay, numbered
+from kio.mapping.h5_order import Laid, lay
+from kio.mapping.h5_rows import Row, Rows, leaves_of
 from kio.mapping.h5_stored import StoredLayer, StoredLayers
 from kio.mapping.old_optimizers import plain_sgd
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped
-from kio.mapping.stored import Chooser, Patterns, Rename, chooser, renamer
+from kio.mapping.selection import Chooser, Patterns, Rename, Renamer, chooser, renamer
 from kio.mapping.tree import Leaf, Node, Part, Stack, Tree
 from kio.raw.tensor import Tensor
-
-Row = tuple[Node, list[Part], StoredLayer | None]
 
 
 def names(tree: Tree) -> dict[Leaf, str]:
@@ -48,6 +46,7 @@ def match(
     exclude: Patterns = None,
     rename: Rename = None,
     by_name: bool = False,
+    part: bool = False,
     whole: bool = False,
     original_backend: str | None = None,
 ) -> Plan:
@@ -58,9 +57,11 @@ def match(
         tree: The model.
         include, exclude: Globs over Keras variable paths, stored names and names of layers.
         rename: Function, or mapping, from the name of a layer of the model to its name in
-            the file; layers are then paired by name.
+            the file.
         by_name: Fill layers that the file has under their name, leave the others alone.
-        whole: Restore the optimizer, too; without, it is left alone as Keras leaves it.
+        part: Layers of the file may stay unused.
+        whole: The model was made for this file: its names are the file's, and the optimizer is
+            restored, too, which is left alone as Keras leaves it else.
         original_backend: On which the file was written, whatever it says itself.
 
     Returns:
@@ -68,12 +69,21 @@ def match(
 
     Raises:
         CorruptError: if the file lists what it does not hold.
+        MatchError: for a pattern, or a key of ``rename``, that matches nothing.
 
     Cost: a few µs a variable; no I/O but attributes.
     """
     stored = StoredLayers(checkpoint, original_backend)
-    found = _Match(stored, _stack(tree), chooser(include, exclude), renamer(rename), by_name)
-    return found.plan(checkpoint, _optimizers(tree) if whole else [])
+    choose, renamed = chooser(include, exclude), renamer(rename)
+    found = _Match(stored, _stack(tree), choose, renamed, by_name, whole)
+    found.made.part = part or by_name or choose is not None
+    made = found.plan(checkpoint, _optimizers(tree) if whole else [])
+    if choose is not None:
+        choose.check(checkpoint)
+    if renamed is not None:
+        renamed.meet(str(node.name) for node, _ in found.stack.layers)
+        renamed.check("a layer of the model")
+    return made
 
 
 def _optimizers(tree: Tree) -> list[Node]:
@@ -93,20 +103,19 @@ def _stack(tree: Tree) -> Stack:
     return tree.stack()
 
 
-def _leaves(parts: Sequence[Part]) -> list[Leaf]:
-    return [leaf for part in parts for leaf in part.leaves]
-
-
 class _Match:
     def __init__(
         self,
         stored: StoredLayers,
         stack: Stack,
         choose: Chooser | None,
-        renamed: Callable[[str], str] | None,
+        renamed: Renamer | None,
         by_name: bool,
+        whole: bool,
     ) -> None:
         self.stored, self.stack, self.choose, self.renamed, self.by_name = stored, stack, choose, renamed, by_name
+        self.whole = whole
+        self.left_out: dict[int, Leaf] = {}
         self.made = Plan(rule=self.rule())
         self.taken: set[str] = set()
         self.origins: list[Origin] = []
@@ -131,14 +140,19 @@ class _Match:
             if layer is None:
                 self.missing(node, parts)
             else:
-                self.fill(node, parts, layer)
+                self.enter(node, parts, self.lay(layer, parts), layer)
         self.own()
         self.summaries()
         self.marks(rows)
         self.last_wins()
+        filled = {id(leaf.handle) for _, leaf in made.pairs} | {id(each.leaf.handle) for each in made.converted}
+        made.leave_out(leaf for i, leaf in self.left_out.items() if i not in filled)
         done = self.taken | set(stored.states)
         optimizer = {t.name for t in stored.optimizer.tensors} if stored.optimizer else set()
-        made.unexpected = [name for name in checkpoint if name not in done and name not in optimizer]
+        # Tensors of a group that was handed over are called by their whole path.
+        above = next((tensor.name.removesuffix(name) for name, tensor in checkpoint.items()), "")
+        done |= optimizer
+        made.unexpected = [name for name in checkpoint if name not in done and above + name not in done]
         if stored.optimizer is not None and optimizers:
             plain = plain_sgd(checkpoint)
             match_optimizer(stored.optimizer, optimizers, self.origins, stored.era.sorts, made, plain)
@@ -153,33 +167,11 @@ class _Match:
     def rows(self) -> list[Row]:
         """Every layer of the model that has weights, with the stored layer that is meant for it."""
         layers = [(node, parts) for node, parts in self.stack.layers if parts]
-        named = self.by_name or self.renamed is not None
-        if self.stored.counted == "graph" or (self.stored.counted and not named):
+        if self.stored.counted == "graph" or (self.stored.counted and not self.by_name and self.renamed is None):
             return self.counted(layers)
-        known = self.known()
-        mine = [self.renamed(node.name or "") if self.renamed else node.name or "" for node, _ in layers]
-        if named:
-            return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
-        theirs = [layer.name for layer in self.stored.layers]
-        if set(mine) == set(theirs) and len(set(mine)) == len(mine) == len(theirs):
-            if mine != theirs:
-                self.made.notes.append("Layers are in another order than in the file and were found by their names.")
-            return [(node, parts, known[name]) for (node, parts), name in zip(layers, mine, strict=True)]
-        if len(mine) == len(theirs):
-            self.contradictions(layers, mine)
-            return [(node, parts, layer) for (node, parts), layer in zip(layers, self.stored.layers, strict=True)]
-        # Another number of layers: no place can be trusted, but the names may say what is wrong.
-        self.made.notes.append(f"The model has {len(mine)} layers with weights, the file {len(theirs)}.")
-        return [(node, parts, known.get(name)) for (node, parts), name in zip(layers, mine, strict=True)]
-
-    def known(self) -> dict[str, StoredLayer]:
-        """Stored layers by name; one with slashes also by the name that it has in Keras 3, where that is clear."""
-        known = {layer.name: layer for layer in self.stored.layers}
-        slashed = [layer for layer in self.stored.layers if "/" in layer.name]
-        plain = [layer.name.replace("/", "_") for layer in slashed]
-        times = Counter(plain)
-        clear = {name: layer for name, layer in zip(plain, slashed, strict=True) if times[name] == 1}
-        return clear | known
+        finder = Rows(layers, self.stored, self.made, self.renamed, by_name=self.by_name, whole=self.whole)
+        finder.chosen = [any(map(self.chosen, leaves_of(parts))) for _, parts in layers]
+        return finder.find()
 
     def counted(self, layers: list[tuple[Node, list[Part]]]) -> list[Row]:
         """The same for Keras 0.x, which counted layers, or all weights of a graph."""
@@ -192,7 +184,7 @@ class _Match:
             return [(node, parts, layer) for (node, parts), layer in zip(layers, stored, strict=True)]
         if not layers or not stored:
             return [(node, parts, None) for node, parts in layers]
-        shapes = [tuple(leaf.shape for leaf in _leaves(parts)) for _, parts in layers]
+        shapes = [tuple(leaf.shape for leaf in leaves_of(parts)) for _, parts in layers]
         if not told and not self.stack.chained and len(set(shapes)) < len(shapes):
             self.made.ambiguous = (
                 "match of file and model: expected layers in the order of the file, which has no names, found "
@@ -208,45 +200,15 @@ class _Match:
         # A row of its own: what is left alone in it is known by its parts.
         return [(self.stack.own.node, whole, joined)]
 
-    def contradictions(self, layers: Sequence[tuple[Node, list[Part]]], mine: Sequence[str]) -> None:
-        """Layers at one place whose names say that they belong to others of the same shapes."""
-        at = dict(zip(mine, layers, strict=True))
-        shapes = {name: [leaf.shape for leaf in _leaves(parts)] for name, (_, parts) in at.items()}
-        pairs = list(zip(mine, self.stored.layers, strict=True))
-        for name, layer in pairs:
-            other = at.get(layer.name)
-            if layer.name == name or other is None or shapes[layer.name] != shapes[name]:
-                continue
-            if not is_automatic(layer.name, other[0].cls):
-                self.made.ambiguous = (
-                    f"match of file and model: expected layers in the order of the file, found {shown(layer.name)} at "
-                    f"the place of {shown(name)}, while the model has a layer of that name elsewhere; "
-                    "by_name=True or rename= says what is meant"
-                )
-                return
-        numbers: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for name, layer in pairs:
-            ours, theirs = numbered(name), numbered(layer.name)
-            if ours and theirs and ours[0] == theirs[0] and is_automatic(name, at[name][0].cls):
-                numbers.setdefault((ours[0], str(shapes[name])), []).append((ours[1], theirs[1]))
-        for (stem, _), each in numbers.items():
-            in_order = [there for _, there in sorted(each)]
-            if in_order != sorted(in_order):
-                self.made.ambiguous = (
-                    f"match of file and model: expected layers called {shown(stem)}_… in one order, found that the "
-                    "numbers of equal layers contradict their places; by_name=True or rename= says what is meant"
-                )
-                return
-
     # ------------------------------------------------------------------ one layer
 
-    def fill(self, node: Node, parts: list[Part], layer: StoredLayer) -> None:
-        self.enter(node, parts, lay(layer, parts, self.stored.era), layer)
+    def lay(self, layer: StoredLayer, parts: Sequence[Part]) -> Laid:
+        return lay(layer, parts, self.stored.era, trusted=self.whole or self.by_name)
 
     def enter(self, node: Node, parts: list[Part], laid: Laid, layer: StoredLayer) -> None:
         made, choose = self.made, self.choose
         what = shown(node.name or node.cls)
-        if laid.ambiguous and (choose is None or any(map(self.chosen, _leaves(parts)))):
+        if laid.ambiguous and (choose is None or any(map(self.chosen, leaves_of(parts)))):
             made.ambiguous = (
                 made.ambiguous
                 or f"match of file and model: expected one reading of {what}, found two: "
@@ -254,7 +216,7 @@ class _Match:
             )
         if laid.why:
             first = layer.tensors[0].name
-            for leaf in filter(self.chosen, _leaves(parts)):
+            for leaf in filter(self.chosen, leaves_of(parts)):
                 why = laid.why if leaf.path in laid.why else f"layer {what}: {laid.why}"
                 made.mismatched.append(Mismatch(leaf.path, first, why, leaf))
             return
@@ -283,15 +245,19 @@ class _Match:
     def chosen(self, leaf: Leaf, tensor: Tensor | None = None) -> bool:
         if self.choose is None:
             return True
-        return self.choose(leaf.path, leaf.path if tensor is None else tensor.name)
+        if self.choose(leaf.path, leaf.path if tensor is None else tensor.name):
+            return True
+        self.left_out[id(leaf.handle)] = leaf
+        return False
 
     def missing(self, node: Node, parts: list[Part]) -> None:
-        leaves = [leaf for leaf in _leaves(parts) if self.chosen(leaf)]
-        if self.by_name:
+        leaves = [leaf for leaf in leaves_of(parts) if self.chosen(leaf)]
+        renamed = self.renamed(str(node.name)) if self.renamed is not None else node.name
+        if self.by_name and renamed == node.name:
             self.made.skipped.append(Skipped(node.name or node.cls, "no layer of this name in the file", leaves))
             return
         for leaf in leaves:
-            self.made.keys[leaf] = f"{node.name}/{leaf.name}"
+            self.made.keys[leaf] = f"{renamed}/{leaf.name}"
             self.made.missing.append(leaf)
 
     def own(self) -> None:
@@ -301,19 +267,31 @@ class _Match:
             self.taken.update(t.name for t in stored.tensors)
         leaves = [leaf for leaf in own.leaves if self.chosen(leaf)]
         if stored is not None and (stored.tensors or own.leaves):
-            self.enter(own.node, [own], lay(stored, [own], self.stored.era), stored)
+            self.enter(own.node, [own], self.lay(stored, [own]), stored)
             if not own.leaves:
-                self.made.unexpected += [t.name for t in stored.tensors]
+                self.unowned(stored)
         elif leaves:
             # Before 2.7 nobody stored them.
             why = "the file has no weights of the model itself"
             self.made.skipped.append(Skipped(own.node.name or own.node.cls, why, leaves))
 
+    def unowned(self, stored: StoredLayer) -> None:
+        """Variables of the file's model itself, where today's model has none."""
+        made = self.made
+        self.taken.difference_update(t.name for t in stored.tensors)
+        if not (made.part or made.ambiguous or self.whole):
+            made.ambiguous = (
+                f"match of file and model: expected no weights beside those of layers, found {len(stored.tensors)} of "
+                "the file's model itself; partial=True leaves them unused"
+            )
+
     def summaries(self) -> None:
         """What Discretization layers have seen: to those of the same names, else in order."""
         mine = [node for node, _ in self.stack.layers if node.cls == "discretization" and node.custom and node.table]
         stored = self.stored.summaries
-        named = self.by_name or self.renamed is not None or {node.name for node in mine} == set(stored)
+        chosen = not any(is_automatic(str(node.name), node.cls) for node in mine)
+        same = (self.whole or chosen) and {node.name for node in mine} == set(stored)
+        named = self.by_name or self.renamed is not None or same
         if named:
             known = {self.renamed(str(node.name)) if self.renamed else str(node.name): node for node in mine}
             pairs = [(known[name], tensor) for name, tensor in stored.items() if name in known]
@@ -321,6 +299,8 @@ class _Match:
             pairs = list(zip(mine, stored.values(), strict=True))
         else:
             pairs = []
+            if self.made.part and len(mine) < len(stored):
+                return
             why = f"the model has {len(mine)} layers with bins that come from data, the file {len(stored)}"
             # Keras 3 has the bins in the configuration, and stores none.
             self.made.mismatched += [Mismatch("Discretization", t.name, why, None) for t in stored.values()]

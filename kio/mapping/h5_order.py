@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kio.errors import shown
+from kio.mapping.automatic import is_automatic
 from kio.mapping.h5_convert import Era, Recipe, consumed, recipes
 from kio.mapping.h5_stored import StoredLayer
-from kio.mapping.plan import Converted, refusal
+from kio.mapping.plan import Converted, refusal, unreadable
 from kio.mapping.tree import Leaf, Part
 from kio.raw.tensor import Tensor
 
@@ -67,18 +68,19 @@ class Laid:
 Group = tuple[Part, list[Leaf]]
 
 
-def lay(stored: StoredLayer, parts: Sequence[Part], era: Era) -> Laid:
+def lay(stored: StoredLayer, parts: Sequence[Part], era: Era, trusted: bool = False) -> Laid:
     """Find where each tensor of a stored layer goes.
 
     Args:
         stored: Tensors and names, in order.
         parts: What the layer of the model is made of.
         era: Marks of the file.
+        trusted: Names are the file's own, or the user says so: automatic ones count.
     """
     if len(parts) > 1:
         found = _by_names(stored, parts, era)
         if found is not None:
-            return found
+            return found if trusted or not _doubted(found, stored, parts, era) else _undecided(stored)
     elif parts:
         stored = _as_named(stored, parts[0].leaves)
     outcomes: list[Laid] = []
@@ -95,12 +97,33 @@ def lay(stored: StoredLayer, parts: Sequence[Part], era: Era) -> Laid:
         return next(iter(tried.values()))
     sound = [one for one in outcomes if not _contradicts(one, stored)] or outcomes
     if len(sound) > 1 or (len(parts) > 1 and _renumbered(stored, parts, sound[0])):
-        return Laid(
-            why=f"the weights of {shown(stored.name)} fit in more than one order, and their names do not tell: "
-            "what was frozen when it was saved decides",
-            ambiguous=True,
-        )
+        return _undecided(stored)
     return sound[0]
+
+
+def _undecided(stored: StoredLayer) -> Laid:
+    return Laid(
+        why=f"the weights of {shown(stored.name)} fit in more than one order, and their names do not tell: "
+        "what was frozen when it was saved decides",
+        ambiguous=True,
+    )
+
+
+def _doubted(found: Laid, stored: StoredLayer, parts: Sequence[Part], era: Era) -> bool:
+    """Whether the order that a writer had without anything frozen says otherwise than automatic names.
+
+    Either something was frozen then, or the parts were made in another order: the file is the same.
+    """
+    groups = _merged(_groups(parts, [tuple(i < p.trainable for i in range(len(p.leaves))) for p in parts]))
+    ordered = _in_order(stored, groups, era)
+    if ordered.why or ordered.places == found.places or _contradicts(ordered, stored):
+        return False
+    moved = {leaf for _, leaf in found.places ^ ordered.places}
+    return all(
+        is_automatic(part.names[-1], part.node.cls) and not part.names[-1].startswith(("forward_", "backward_"))
+        for part in parts
+        if any(id(leaf.handle) in moved for leaf in part.leaves)
+    )
 
 
 def _flags(parts: Sequence[Part], era: Era) -> Iterator[list[tuple[bool, ...]]]:
@@ -161,12 +184,8 @@ def _enter(laid: Laid, rows: Sequence[Recipe], leaves: Sequence[Leaf], tensors: 
             laid.why = laid.why or refusal(given[0], leaf)
             laid.pairs.append((given[0], leaf))
         else:
-            laid.why = laid.why or next((why for t in given if (why := _unreadable(t))), "")
+            laid.why = laid.why or next((why for t in given if (why := unreadable(t))), "")
             laid.converted.append(Converted(given, leaf, row.make, row.what))
-
-
-def _unreadable(tensor: Tensor) -> str:
-    return f"{shown(tensor.name)} cannot be read: {tensor.problem}" if tensor.problem is not None else ""
 
 
 def _why(tensors: Sequence[Tensor], leaves: Sequence[Leaf]) -> str:

@@ -21,7 +21,8 @@ from kio.mapping.evidence import Contradiction, contradictions, touched
 from kio.mapping.plan import Converted, Custom, Mismatch, Plan, Skipped, refusal
 from kio.mapping.reading import Options, Reading, form_of
 from kio.mapping.rules import RULES, Rule, paths
-from kio.mapping.stored import Patterns, Rename, Stored, chooser, renamer
+from kio.mapping.selection import Patterns, Rename, chooser, renamer
+from kio.mapping.stored import Stored
 from kio.mapping.tree import Leaf, Node, Tree
 from kio.raw.tensor import Tensor
 
@@ -47,6 +48,8 @@ def match(
     exclude: Patterns = None,
     rename: Rename = None,
     by_name: bool = False,
+    part: bool = False,
+    whole: bool = False,
 ) -> Plan:
     """Decide which stored tensor goes to which variable.
 
@@ -57,21 +60,31 @@ def match(
         rename: Function, or mapping of names, path prefixes or globs, from keys of the model
             to keys in the file.
         by_name: Pair objects by the names stored in the file instead, wherever they hang.
+        part: A part of the file is enough.
+        whole: The model was made for this file.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
 
+    Raises:
+        MatchError: for a pattern, or a key of ``rename``, that matches nothing.
+
     Cost: about 1 µs a variable; no I/O.
     """
     stored = Stored(checkpoint)
+    choose, renamed = chooser(include, exclude), renamer(rename)
+    rivals: list[Reading] = []
     if by_name:
-        plan = match_names(stored, tree, chooser(include, exclude))
-        plan.source = str(getattr(checkpoint, "name", ""))
-        return plan
-    reading, rivals = _best(tree, stored, Options(chooser(include, exclude), renamer(rename)))
-    found = contradictions(reading)
-    plan = _Assembly(reading, touched(reading, found)).plan
+        plan = match_names(stored, tree, choose, renamed)
+    else:
+        reading, rivals = _best(tree, stored, Options(choose, renamed, whole))
+        plan = _Assembly(reading, touched(reading, contradictions(reading))).plan
+    if choose is not None:
+        choose.check([*stored.tensors, *stored.groups])
+    if renamed is not None:
+        renamed.check("an object of the model" if by_name else "an object of the model, as its file would call it")
     plan.source = str(getattr(checkpoint, "name", ""))
+    plan.part = part or by_name or choose is not None
     if rivals:
         plan.ambiguous = _both(reading, rivals[0], plan.source)
     return plan
@@ -151,6 +164,11 @@ class _Assembly:
         self.place(reading.order)
         for node in reading.failed:
             self.misfit(node)
+        for i, leaves in reading.dropped.items():
+            self.plan.leave_out(leaves)
+            if not leaves:
+                node = reading.tree.nodes[i]
+                self.plan.skipped.append(Skipped(node.name or node.cls, "left out by include or exclude", asked=True))
         self.leftovers()
 
     def place(self, order: Iterable[Node]) -> None:

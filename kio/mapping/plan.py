@@ -7,12 +7,14 @@ them fits.  What does not fit is listed with the reason, and a policy says what 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
+from kio import dtypes
 from kio.errors import MatchError, shown
+from kio.mapping.automatic import is_state
 from kio.mapping.tree import Leaf, Node
 from kio.raw.tensor import Tensor
 
@@ -96,11 +98,19 @@ class Converted:
 
 @dataclass(slots=True)
 class Skipped:
-    """An object that is left as it is, with the reason."""
+    """An object that is left as it is, with the reason.
+
+    Attributes:
+        what: The object, or the variable.
+        why: The reason.
+        leaves: Its variables.
+        asked: The user said so.
+    """
 
     what: str
     why: str
     leaves: list[Leaf] = field(default_factory=list)
+    asked: bool = False
 
 
 @dataclass(slots=True)
@@ -123,6 +133,8 @@ class Plan:
         finishing: What else is to be done once all variables are set.
         notes: What else should be said: casts, shared variables, readings that were close.
         doubts: Notes on what may be read wrongly: a load warns of these.
+        ambiguous: Why nothing may be loaded, whatever the policy: two readings, both shown.
+        part: The user asked for a part: what the file holds beyond it is no surprise.
     """
 
     pairs: list[tuple[Tensor, Leaf]] = field(default_factory=list)
@@ -141,6 +153,15 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     ambiguous: str | None = None
+    part: bool = False
+
+    def leave_out(self, leaves: Iterable[Leaf]) -> None:
+        """Note variables that ``include`` or ``exclude`` left out."""
+        self.skipped += [Skipped(leaf.path, "left out by include or exclude", [leaf], asked=True) for leaf in leaves]
+
+    def unused(self) -> list[str]:
+        """Tensors that go nowhere and are more than the state of an optimizer or of metrics."""
+        return [name for name in self.unexpected if not is_state(name)]
 
     def described(self) -> Plan:
         """The same plan as plain data: without the file, the model, and functions of either.
@@ -211,7 +232,7 @@ class Plan:
             "mismatched": [{"variable": m.what, "tensor": m.tensor, "why": m.why} for m in self.mismatched],
             "unexpected": self.unexpected,
             "skipped": [{"object": s.what, "why": s.why} for s in self.skipped],
-            "notes": self.notes + self.doubts,
+            "notes": self.notes + self.doubts + ([self.ambiguous] if self.ambiguous else []),
         }
 
     def check(self, policy: Policy = KERAS) -> Plan:
@@ -225,7 +246,7 @@ class Plan:
         if (
             ((self.missing or self.mismatched) and not policy.misfits)
             or (self.unexpected and not policy.unexpected)
-            or (any(s.leaves for s in self.skipped) and not policy.skipped)
+            or (any(s.leaves and not s.asked for s in self.skipped) and not policy.skipped)
         ):
             raise MatchError(self.problem(policy), plan=self.described())
         return self
@@ -248,7 +269,8 @@ class Plan:
             lines += [f"  unexpected {shown(name)}" for name in self.unexpected[:_LISTED]]
             lines += _more(len(self.unexpected))
         if not policy.skipped:
-            lines += [f"  skipped {s.what}: {s.why}" for s in self.skipped[:_LISTED] if s.leaves]
+            left = [s for s in self.skipped if s.leaves and not s.asked]
+            lines += [f"  skipped {s.what}: {s.why}" for s in left[:_LISTED]]
         if self.rule:
             lines.append(f"  best reading: {self.rule}")
         if any("/container" in self.keys.get(leaf, "") for leaf in self.missing):
@@ -294,7 +316,7 @@ class Plan:
             f"{len(self.mismatched)} mismatched, {len(self.unexpected)} unexpected, "
             f"{len(self.skipped)} skipped; read as {self.rule}"
         )
-        return "\n".join(lines + self.notes + self.doubts)
+        return "\n".join(lines + self.notes + self.doubts + ([self.ambiguous] if self.ambiguous else []))
 
 
 class _Plain:
@@ -330,12 +352,20 @@ def _more(n: int) -> list[str]:
     return [f"  … and {n - _LISTED} more"] if n > _LISTED else []
 
 
+def unreadable(tensor: Any) -> str:
+    """Why a tensor cannot be a variable's value, whatever the variable; an empty string if it can."""
+    if tensor.problem is not None:
+        return f"{shown(tensor.name)} cannot be read: {tensor.problem}"
+    return f"expected numbers, found text in {shown(tensor.name)}" if dtypes.is_text(tensor.dtype_name) else ""
+
+
 def refusal(tensor: Any, leaf: Leaf) -> str:
     """Why a tensor cannot fill a variable, or an empty string."""
     if tensor.shape != leaf.shape:
         return f"expected shape {list(leaf.shape)}, found {list(tensor.shape)} in {shown(tensor.name)}"
-    if tensor.problem is not None:
-        return f"{shown(tensor.name)} cannot be read: {tensor.problem}"
+    why = unreadable(tensor)
+    if why:
+        return why
     stored, wanted = tensor.dtype_name, leaf.dtype
     if stored.startswith("opaque") and stored != wanted:
         if stored == "opaque2" and "float" in wanted and "float8" not in wanted:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kio.mapping import cudnn
+from kio.mapping.automatic import is_automatic
 from kio.mapping.old_optimizers import in_old_order, plain_sgd
 from kio.mapping.plan import refusal
 from kio.mapping.rules import Rule, children
-from kio.mapping.stored import Chooser, Stored
+from kio.mapping.selection import Chooser
+from kio.mapping.stored import Stored
 from kio.mapping.tree import Container, Form, Leaf, Node, Tree
 from kio.raw.tensor import Tensor
 
@@ -24,10 +26,17 @@ _RETRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for: which variables, and what they are called in the file."""
+    """What the user asked for: which variables, and what they are called in the file.
+
+    Attributes:
+        choose: Which variables take part; None: all.
+        renamed: From a key of the model to the one in the file; None: the same.
+        whole: The model was made for this file: automatic names are its own.
+    """
 
     choose: Chooser | None = None
     renamed: Callable[[str], str] | None = None
+    whole: bool = False
 
 
 def form_of(tensor: Tensor, leaf: Leaf) -> Form | None:
@@ -54,6 +63,7 @@ class Reading:
         moved: Indices of nodes that the user's ``rename`` sent elsewhere.
         kept: By ``Node.index``: the leaves that take part, where some do not.
         excluded: Paths of which nothing takes part.
+        dropped: By ``Node.index``: the leaves that the user left out.
         left_out: Paths of objects that the user said to skip.
         failed: Nodes without a place.
         remade: Leaves that a layer of CuDNN's had otherwise: how, and the layer's class.
@@ -73,7 +83,9 @@ class Reading:
         self.kept: dict[int, list[Leaf]] = {}
         self.old_keys: dict[int, Mapping[Leaf, str]] = {}
         self.unclaimed: dict[int, list[str]] = {}  # stored for an optimizer that has no use for them
+        self.whole = options is not None and options.whole
         self.excluded: set[str] = set()
+        self.dropped: dict[int, list[Leaf]] = {}
         self.left_out: set[str] = set()
         self.remade: dict[Leaf, tuple[cudnn.Make, str]] = {}
         self.walk()
@@ -169,7 +181,10 @@ class Reading:
             and len(node.leaves) == len(group)
             and all(leaf.key in group and _has_shape(get(group[leaf.key]), leaf) for leaf in node.leaves)
         ]
-        named = [node for node in fitting if node.name == self.stored.names.get(place)]
+        name = self.stored.names.get(place)
+        named = [
+            node for node in fitting if node.name == name and (self.whole or not is_automatic(name or "", node.cls))
+        ]
         return named if len(named) == 1 else fitting
 
     def attempt(self, node: Node, path: str) -> bool:
@@ -258,6 +273,8 @@ class Reading:
         if node.custom or not node.leaves:
             if not choose(path, node.name or path):
                 self.excluded.add(path)
+                if node.custom:
+                    self.dropped[node.index] = list(node.leaves)
                 return [], None
             return node.leaves, node.expects
         prefix = f"{path}/vars/" if path else "vars/"
@@ -265,6 +282,7 @@ class Reading:
         if len(leaves) == len(node.leaves):
             return leaves, node.expects
         self.kept[node.index] = leaves
+        self.dropped[node.index] = [leaf for leaf in node.leaves if leaf not in leaves]
         if not leaves:
             self.excluded.add(path)
         return leaves, None

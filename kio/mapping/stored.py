@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from typing import Any
 
 from kio.raw.tensor import Tensor
-
-Rename = Mapping[str, str] | Callable[[str], str] | None
-Patterns = str | Sequence[str] | None
-Chooser = Callable[..., bool]
 
 
 class Stored:
@@ -72,50 +67,3 @@ def version_of(metadata: Any) -> tuple[int, ...] | None:
             break
         numbers.append(int(digits))
     return tuple(numbers) or None
-
-
-def renamer(rename: Rename) -> Callable[[str], str] | None:
-    """A function from a key of the model to the key in the file.
-
-    A mapping's keys are whole names, leading parts of paths (``"layers/dense"`` also moves
-    ``"layers/dense/vars/0"``), or globs with one ``*`` on each side.
-    """
-    if not rename:
-        return None
-    if callable(rename):
-        return rename
-    exact = {old: new for old, new in rename.items() if "*" not in old}
-    globs = [(old.partition("*"), new.partition("*")) for old, new in rename.items() if "*" in old]
-
-    def apply(name: str) -> str:
-        if name in exact:
-            return exact[name]
-        cut = name.rfind("/")
-        while cut > 0:
-            if name[:cut] in exact:
-                return exact[name[:cut]] + name[cut:]
-            cut = name.rfind("/", 0, cut)
-        for (head, _, tail), (new_head, _, new_tail) in globs:
-            if name.startswith(head) and name.endswith(tail) and len(name) >= len(head) + len(tail):
-                return new_head + name[len(head) : len(name) - len(tail)] + new_tail
-        return name
-
-    return apply
-
-
-def chooser(include: Patterns, exclude: Patterns) -> Chooser | None:
-    """A function that says whether a variable, given all its spellings, takes part."""
-    if include is None and exclude is None:
-        return None
-    wanted = [include] if isinstance(include, str) else include
-    unwanted = [exclude] if isinstance(exclude, str) else exclude or ()
-
-    def hit(patterns: Any, spellings: tuple[str, ...]) -> bool:
-        return any(
-            fnmatchcase(s, p) or s == p or s.startswith(p.rstrip("/") + "/") for p in patterns for s in spellings
-        )
-
-    def choose(*spellings: str) -> bool:
-        return (wanted is None or hit(wanted, spellings)) and not hit(unwanted, spellings)
-
-    return choose

@@ -213,11 +213,13 @@ class Tree:
         nodes: Every saveable object once, root at 0.
         framework: For messages, e.g. ``"Keras 3.15.1 (jax)"``.
         stack: Gives the model as a list of layers, for layouts that go by order.
+        apart: Nodes, by index, that are listed and not to be filled: their places count.
     """
 
     nodes: list[Node] = field(default_factory=list)
     framework: str = ""
     stack: Callable[[], Stack] | None = None
+    apart: frozenset[int] = frozenset()
 
     @property
     def root(self) -> Node:

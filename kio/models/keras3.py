@@ -16,7 +16,9 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from kio.errors import MatchError, shown
 from kio.keras_private import is_own
+from kio.mapping.selection import nearest
 from kio.mapping.tree import Child, Container, Node, Stack, Tree
 from kio.models import own_variables
 from kio.models.stack import stack_of
@@ -326,6 +328,20 @@ def _leads_to_node(container: Container) -> bool:
     return False
 
 
+def _check_parts(model: Any, objects: Iterable[Any]) -> None:
+    """Refuse objects that are no part of a model, whatever else is skipped."""
+    everything = _Walk(())
+    everything.run(model)
+    for obj in objects:
+        if id(obj) not in everything.by_id:
+            name = str(getattr(obj, "name", None) or obj)
+            near = nearest(name, [node.name for node in everything.nodes if node.name])
+            raise MatchError(
+                f"objects_to_skip: expected parts of {getattr(model, 'name', 'the model')}, found "
+                f"{type(obj).__name__} {shown(name)}, which is none; {near}"
+            )
+
+
 def tree(model: Any, objects_to_skip: Iterable[Any] = ()) -> Tree:
     """Describe a live model.
 
@@ -336,13 +352,19 @@ def tree(model: Any, objects_to_skip: Iterable[Any] = ()) -> Tree:
     Returns:
         The tree; no variable's value is touched.
 
+    Raises:
+        MatchError: if an object to skip is no part of the model.
+
     Memory: O(objects + variables), about 300 bytes each.
     """
     import keras
 
     backend = keras.backend.backend()
-    walk = _Walk(objects_to_skip)
+    skipped = list(objects_to_skip)
+    walk = _Walk(skipped)
     made = Tree(walk.run(model), f"Keras {keras.__version__} ({backend})")
+    if any(id(obj) not in walk.by_id for obj in skipped):
+        _check_parts(model, skipped)
 
     def stack() -> Stack:
         return stack_of(model, walk.node, {id(leaf.handle): leaf for leaf in made.leaves})

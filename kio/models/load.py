@@ -23,6 +23,7 @@ from kio.checkpoint import Checkpoint
 from kio.errors import FormatError, MatchError, UnsupportedError, shown
 from kio.mapping import LAYOUTS
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
+from kio.mapping.selection import nearest
 from kio.mapping.tree import Leaf
 from kio.models import assets, customs, unbuilt
 from kio.models.report import LoadReport as LoadReport
@@ -40,6 +41,8 @@ _BACKENDS = ("theano", "tensorflow", "cntk")
 # and how many, as each small one takes a kilobyte of objects of its backend.
 _BATCH = 48 << 20
 _BATCH_ARRAYS = 2_000
+# Names that a warning lists.
+_LISTED = 5
 # Bytes read at a time of what is computed from: the variables take as much again, and steps
 # on the way may.
 _COMPUTED = 12 << 20
@@ -55,6 +58,7 @@ def plan(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Rename = None,
+    partial: bool = False,
     original_backend: str | None = None,
     whole: bool = False,
 ) -> Plan:
@@ -63,9 +67,12 @@ def plan(
     Args:
         model: A live Keras model.
         checkpoint: An opened checkpoint.
-        skip_mismatch: Accepted for symmetry; the plan lists misfits either way.
-        by_name, objects_to_skip, include, exclude, rename, original_backend: As in ``kio.load_weights``.
+        skip_mismatch: The plan lists misfits either way; layers of the file may stay unused.
+        by_name, objects_to_skip, include, exclude, rename, partial, original_backend: As in ``kio.load_weights``.
         whole: The model was made for this file: what ``load_weights`` leaves alone counts, too.
+
+    Raises:
+        MatchError: for a pattern, a key of ``rename`` or an object to skip that matches nothing.
     """
     from kio.models import keras3, slots
 
@@ -77,7 +84,14 @@ def plan(
     if original_backend is not None:
         _check_backend(original_backend, legacy)
     layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
-    tree = keras3.tree(model, objects_to_skip or ())
+    skipped = list(objects_to_skip or ())
+    tree = keras3.tree(model, skipped)
+    left = [node.name or node.cls for node in tree.nodes if node.skip]
+    if left and checkpoint.layout == "flat":
+        # Where names tell the order alone, what is left alone has its place in it.
+        kept = {id(node.handle) for node in tree.nodes if not node.skip}
+        tree = keras3.tree(model)
+        tree.apart = frozenset(node.index for node in tree.nodes if id(node.handle) not in kept)
     if legacy:
         slots.rename(tree)
     unknown = checkpoint.layout == "keras_paths" and slots.rekey(tree, _version(checkpoint.metadata))
@@ -88,8 +102,18 @@ def plan(
         exclude=_patterns(exclude),
         rename=rename,
         by_name=by_name,
-        **({"whole": whole, "original_backend": original_backend} if legacy else {}),
+        part=skip_mismatch or partial,
+        whole=whole,
+        **({"original_backend": original_backend} if legacy else {}),
     )
+    made.skipped += [Skipped(name, "one of objects_to_skip", asked=True) for name in left]
+    if by_name and made.ambiguous is None and not (made.pairs or made.converted or made.customs or made.mismatched):
+        wanted = [skip.what for skip in made.skipped if not skip.asked]
+        if wanted and not made.missing:
+            made.ambiguous = (
+                f"by_name: expected at least one layer of the model in the file, found none of {shown(wanted[0])} … "
+                f"({shown(checkpoint.name)}); {nearest(wanted[0], checkpoint)}"
+            )
     if unknown:
         made.notes.append(
             "  The optimizer keeps averages and sums of gradients, whose order changed in Keras 3.10; the file does "
@@ -125,6 +149,7 @@ def load_weights(
     include: str | Iterable[str] | None = None,
     exclude: str | Iterable[str] | None = None,
     rename: Rename = None,
+    partial: bool = False,
     original_backend: str | None = None,
     verify: bool | None = None,
     threads: int | None = None,
@@ -152,11 +177,13 @@ def load_weights(
     made = plan(
         model,
         checkpoint,
+        skip_mismatch=skip_mismatch,
         by_name=by_name,
         objects_to_skip=objects_to_skip,
         include=include,
         exclude=exclude,
         rename=rename,
+        partial=partial,
         original_backend=original_backend,
         whole=fresh,
     )
@@ -419,6 +446,14 @@ def _announce(plan: Plan) -> None:
 
     for doubt in plan.doubts:
         warnings.warn(doubt, stacklevel=4)
+    unused = [] if plan.part else plan.unused()
+    if unused:
+        more = f" and {len(unused) - _LISTED} more" if len(unused) > _LISTED else ""
+        warnings.warn(
+            f"The model has no variables for {len(unused)} tensors of the file, which were left unused: "
+            f"{', '.join(map(shown, unused[:_LISTED]))}{more}; partial=True says that this is meant.",
+            stacklevel=4,
+        )
     for skipped in plan.skipped:
         if skipped.what.startswith("optimizer "):
             warnings.warn(f"Skipping variable loading for {skipped.what}: {skipped.why}", stacklevel=4)
@@ -435,4 +470,4 @@ def _warn(report: LoadReport, skip_mismatch: bool) -> None:
 
 
 def _own_code(skipped: list[Skipped]) -> list[Skipped]:
-    return [s for s in skipped if not s.what.startswith("optimizer ")]
+    return [s for s in skipped if not s.asked and not s.what.startswith("optimizer ")]

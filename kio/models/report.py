@@ -12,14 +12,15 @@ _LISTED = 10
 
 @dataclass(slots=True)
 class LoadReport:
-    """What was loaded and what was not.
+    """What was loaded and what was not; true if anything was loaded.
 
     Attributes:
         loaded: Paths of the variables that now hold what is in the file.
         missing: Paths of variables for which the file has nothing.
         unexpected: Names of tensors that the model has no variable for.
         mismatched: ``variable: reason`` for those that did not fit.
-        skipped: ``object: reason`` for those that were left alone on purpose.
+        skipped: ``object: reason`` for those that were left alone on purpose: variables that
+            ``include`` or ``exclude`` left out, ``objects_to_skip``, an optimizer of another kind.
         nbytes: Decoded bytes read.
         seconds: How long it took, reading of the file's structure not included.
         plan: The plan that was carried out, as plain data.
@@ -51,6 +52,10 @@ class LoadReport:
             mismatched=[f"{m.what}: {m.why}" for m in plan.mismatched],
             skipped=[f"{s.what}: {s.why}" for s in plan.skipped],
         )
+
+    def __bool__(self) -> bool:
+        """Whether anything was loaded."""
+        return bool(self.loaded)
 
     def left(self) -> list[str]:
         """Everything in the model that was not filled."""

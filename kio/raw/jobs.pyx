@@ -64,9 +64,11 @@ cdef class Jobs(Origins):
     cdef int want(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1:
         """Ask for a tensor, or for a box of it; dst NULL only checks what is stored."""
         cdef Item *it
-        if tensor.problem is not None:
-            raise CorruptError(f"tensor data: {tensor.problem}", tensor=tensor.name,
-                               source=None if tensor.source is None else tensor.source.name)
+        if tensor.problem is not None or tensor.stored is not None:
+            # Valid, but of a kind that kio does not read: damage is found as the file is opened.
+            raise UnsupportedError(f"tensor data: {tensor.problem or 'text'}, which kio does not read"
+                                   + ("" if tensor.problem is not None else " as numbers"), tensor=tensor.name,
+                                   source=None if tensor.source is None else tensor.source.name)
         self.tensors.append(tensor)
         if tensor.nelems == 0 or (box is not None and 0 in box):
             return 0

@@ -40,6 +40,8 @@ cdef class Tensor:
     cdef Sums sums                       # checksums of its own, where plain, or None
     cdef uint64_t first_sum              # of its first block
     cdef uint32_t itemsize
+    cdef readonly Tensor stored          # text: what the file has in place of its elements, or None
+    cdef readonly object decode          # callable(array of stored, tensor) -> array
 
 
 cdef struct Row:
@@ -58,6 +60,7 @@ cdef enum:
     PLAIN = 0                # one contiguous run
     EXPAND = 1               # Index.expand(name, row number) gives the extents
     UNREADABLE = 2           # Index.problems[name] says why
+    TEXT = 3                 # as PLAIN, of elements that Index.texts[name] knows
 
 
 cdef class Index:
@@ -67,6 +70,7 @@ cdef class Index:
     cdef readonly list names
     cdef readonly dict rows_of           # name -> row number
     cdef readonly dict problems          # name -> why it cannot be read
+    cdef readonly dict texts             # name -> what makes text of its stored elements
     cdef Sums sums                       # checksums of plain rows, or None
     cdef public object expand            # callable(name, row number) -> sequence of Extent
     cdef readonly bint sealed
@@ -79,4 +83,5 @@ cdef class Index:
 
     cdef Row *append(self, str name, unsigned rank) except NULL
     cdef Tensor make(self, str name, size_t number)
+    cdef Tensor make_text(self, str name, size_t number)
     cdef int seal_row(self, str name, Row *row) except -1

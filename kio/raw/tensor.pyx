@@ -121,6 +121,9 @@ cdef class Tensor:
         self.itemsize = dtypes.BY_NAME[dtype_name].itemsize
         self.dtype = dtypes.numpy_dtype(dtype_name, big_endian and self.itemsize > 1)
         self.swapped = big_endian != HOST_IS_BIG and self.itemsize > 1
+        if problem is None and dtype_name == dtypes.TEXT:
+            problem = "text of any length"       # made by an Index alone
+            self.problem = problem
         self.nelems = _nelems(name, shape, self.itemsize, limits)
         self.nbytes = self.nelems * self.itemsize
         self.parts = tuple(extents)
@@ -218,6 +221,9 @@ cdef class Tensor:
 
     def __reduce_ex__(self, protocol):
         cdef uint64_t i, nblocks = 0
+        if self.stored is not None:
+            raise TypeError(f"cannot pickle or copy {self.name}, which is text of an HDF5 file: "
+                            "pickle the Checkpoint, or np.asarray(tensor)")
         if self.sums is not None:
             nblocks = (self.nbytes + SUM_BLOCK - 1) // SUM_BLOCK
         sums = tuple([self.sums.values[self.first_sum + i] for i in range(nblocks)])
@@ -331,7 +337,7 @@ cdef class Index:
 
     def __cinit__(self, Source source, limits=DEFAULT):
         self.source, self.limits = source, limits
-        self.names, self.rows_of, self.problems, self.made = [], {}, {}, {}
+        self.names, self.rows_of, self.problems, self.made, self.texts = [], {}, {}, {}, {}
         self.max_rank, self.max_rows = limits.rank, limits.tensors
 
     def __dealloc__(self):
@@ -424,7 +430,7 @@ cdef class Index:
         cdef uint64_t total = 1, size, cap = self.limits.tensor_bytes
         cdef unsigned d
         cdef bint empty = False
-        if row.dtype < 0:
+        if row.dtype < 0 and name not in self.texts:
             row.kind = UNREADABLE
             if name not in self.problems:
                 self.problems[name] = "element type not supported"
@@ -461,7 +467,7 @@ cdef class Index:
         return tuple([self.dims[row.dims + d] for d in range(row.rank)])
 
     def dtype_name_of(self, str name):
-        """Row name of a tensor's element type, or None where kio reads no such type."""
+        """Row name of a tensor's element type, or None where kio reads no numbers of that type."""
         cdef Row *row = self.rows + <size_t>self.rows_of[name]
         return None if row.dtype < 0 else TABLE[row.dtype].name
 
@@ -493,12 +499,33 @@ cdef class Index:
             if row.sums:
                 tensor.sums, tensor.first_sum = self.sums, row.sums - 1
             return tensor
+        if name in self.texts and row.kind != UNREADABLE:
+            return self.make_text(name, number)
         if row.kind == EXPAND and row.nelems:
             return Tensor(name, TABLE[row.dtype].name, shape, self.expand(name, number),
                           big_endian=row.big, limits=self.limits)
         name_of = "opaque1" if row.dtype < 0 else TABLE[row.dtype].name
         return Tensor(name, name_of, shape, (), big_endian=row.big,
                       problem=self.problems.get(name), limits=self.limits)
+
+    cdef Tensor make_text(self, str name, size_t number):
+        cdef Row *row = self.rows + number
+        cdef Tensor tensor, stored
+        texts = self.texts[name]
+        extents = ()
+        if row.nelems:
+            extents = self.expand(name, number) if row.kind == EXPAND else \
+                (Extent(self.source, row.offset, row.nelems * <uint64_t>texts.itemsize),)
+        stored = Tensor(name, f"S{texts.itemsize}", self.shape_of(name), extents, limits=self.limits)
+        if texts.as_stored:
+            return stored
+        tensor = Tensor.__new__(Tensor)
+        tensor.name, tensor.shape, tensor.nelems, tensor.nbytes = name, stored.shape, stored.nelems, stored.nbytes
+        tensor.dtype_name = dtypes.TEXT if texts.heap else stored.dtype_name
+        tensor.dtype = dtypes.numpy_dtype(tensor.dtype_name)
+        tensor.itemsize, tensor.source, tensor.parts = stored.itemsize, self.source, stored.extents
+        tensor.problem, tensor.stored, tensor.decode = stored.problem, stored, texts
+        return tensor
 
     def __reduce_ex__(self, protocol):
         raise TypeError("cannot pickle or copy an Index: pickle the Checkpoint that kio.open gave, or single tensors")

@@ -558,6 +558,9 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     cdef uint8_t *dst
     run.verify = verify
     tensors = list(tensors)
+    for tensor in tensors:
+        if tensor.stored is not None and tensor.problem is None:
+            return _with_text(tensors, into, threads, verify, fresh)
     if into is None:
         into = [None] * len(tensors)
     elif len(into) != len(tensors):
@@ -581,6 +584,30 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
     return outs
 
 
+cdef list _with_text(list tensors, into, threads, verify, fresh):
+    """As ``read``, where some of the tensors are text."""
+    cdef Tensor tensor
+    cdef list outs = list(into) if into is not None else [None] * len(tensors)
+    cdef list stored = [], rest = []
+    if len(outs) != len(tensors):
+        raise ValueError(f"into: expected {len(tensors)} entries, found {len(outs)}")
+    for i, tensor in enumerate(tensors):
+        if tensor.stored is None:
+            rest.append(i)
+        elif outs[i] is not None:
+            raise ValueError(f"destination of {tensor.name}: expected none, as it is text, found one")
+        else:
+            stored.append(i)
+    found = read([(<Tensor>tensors[i]).stored for i in stored], threads=threads, verify=verify)
+    for i, raw in zip(stored, found):
+        tensor = tensors[i]
+        outs[i] = tensor.decode(raw, tensor)
+    found = read([tensors[i] for i in rest], into=[outs[i] for i in rest], threads=threads, verify=verify, fresh=fresh)
+    for i, array in zip(rest, found):
+        outs[i] = array
+    return outs
+
+
 def check(tensors, *, threads=None, verify=True, members=None):
     """Read tensors, verify every checksum, undo every codec, and keep nothing.
 
@@ -597,7 +624,11 @@ def check(tensors, *, threads=None, verify=True, members=None):
     run.verify = verify
     tensors = list(tensors)
     for tensor in tensors:
-        run.want(tensor, NULL, None, None)
+        if tensor.stored is not None and tensor.problem is None:
+            # Only what the elements refer to tells whether they are right.
+            tensor.decode(read([tensor.stored], threads=threads, verify=verify)[0], tensor)
+        else:
+            run.want(tensor, NULL, None, None)
     run.execute(regions_of(tensors, verify, members), threads)
 
 
@@ -622,6 +653,10 @@ def read_box(tensor, start, box, *, into=None, threads=None, verify=None):
     cdef Run run = Run()
     run.verify = verify
     cdef Tensor t = tensor
+    if t.stored is not None and t.problem is None:
+        if into is not None:
+            raise ValueError(f"destination of {t.name}: expected none, as it is text, found one")
+        return t.decode(read_box(t.stored, start, box, threads=threads, verify=verify), t)
     start, box = tuple(start), tuple(box)
     if len(start) != len(t.shape) or len(box) != len(t.shape):
         raise ValueError(f"box of {t.name}: expected rank {len(t.shape)}, found {start} + {box}")

@@ -167,8 +167,6 @@ def test_bfloat16_of_keras() -> None:
 @pytest.mark.parametrize(
     "dtype, problem",
     [
-        ("S7", "fixed-length strings"),
-        (h5py.string_dtype(), "variable-length strings"),
         (h5py.vlen_dtype(np.dtype("i4")), "variable-length data"),
         (np.dtype([("a", "i4"), ("b", "f8")]), "compound type"),
         (np.dtype([("r", "f4"), ("i", "f8")]), "compound type"),

@@ -82,6 +82,8 @@ def test_twin(seed: int) -> None:
             ours = native.tensors[resolved(native, path)]
             if theirs.problem is not None and hdf5_lib.MISPLACED in theirs.problem:
                 continue
+            if ours.stored is not None:
+                continue  # text that is not stored as NumPy has it: the oracle compares it
             assert (ours.problem is None) == (theirs.problem is None), (ours.problem, theirs.problem)
             assert ours.shape == theirs.shape
             if ours.problem is not None or ours.nelems == 0:

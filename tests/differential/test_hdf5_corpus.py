@@ -89,6 +89,8 @@ def dtype_told(stored: Any) -> str | None:
         return dtypes.name_of(np.dtype(stored))
     if stored.get("committed"):
         return None
+    if stored["class"] == "string":
+        return "text" if stored["vlen"] else f"S{stored['size']}"
     if stored["class"] == "opaque" and stored["size"] <= 2:
         return f"opaque{stored['size']}"
     if stored["class"] == "enum" and stored["base"] in ("|i1", "|u1", "i1", "u1"):
@@ -103,6 +105,14 @@ def dtype_told(stored: Any) -> str | None:
     if stored["class"] == "compound" and stored["size"] in (8, 16):
         return "complex"
     return None
+
+
+def same_text(ours: Any, told: dict[str, Any]) -> bool:
+    if list(ours.shape) != told["shape"]:
+        return False
+    if "value" in told:
+        return bool(ours.reshape(-1).tolist() == [each["bytes"].encode() for each in told["value"]])
+    return hashlib.sha256(ours.astype(told["dtype"]).tobytes()).hexdigest() == told["sha256"]
 
 
 def check_dataset(file: hdf5.File, path: str, told: dict[str, Any]) -> str:
@@ -126,6 +136,9 @@ def check_dataset(file: hdf5.File, path: str, told: dict[str, Any]) -> str:
         assert tensor.extents[0].offset == told["offset"]
     if tensor.nelems and told["layout"] == "chunked":
         assert len(tensor.extents) == told["chunks_stored"]
+    if dtypes.is_text(tensor.dtype_name):
+        assert same_text(np.asarray(tensor), told["read"])
+        return "equal"
     digest = told.get("stored_sha256") or told.get("read", {}).get("sha256")
     if digest is not None:
         assert hashlib.sha256(bytes_of(tensor)).hexdigest() == digest

@@ -346,6 +346,7 @@ class Many(keras.layers.Layer):
         return x + self.all[0] + self.all[-1]
 
 
+@pytest.mark.slow
 def test_more_than_64_kib_of_names_and_configuration(tmp_path: Path) -> None:
     """Stock Keras fails from 4,093 names on: it counts other bytes than it stores."""
 

@@ -31,11 +31,9 @@ from kio.containers.hdf5.header cimport (
     open_header,
 )
 from kio.containers.hdf5.heap cimport (
-    Collection,
     FractalHeap,
-    Item,
     heap_object,
-    open_collection,
+    heap_text,
     open_fractal_heap,
 )
 from kio.containers.hdf5.structure cimport address, times
@@ -48,7 +46,7 @@ from kio.containers.hdf5.types cimport (
     parse_space,
     parse_type,
 )
-from kio.raw.cursor cimport Cursor, skip, take, tell, u8, u16, u32
+from kio.raw.cursor cimport Cursor, skip, take, tell, u8, u16
 
 cdef tuple TABLE = dtypes.TABLE
 
@@ -269,20 +267,13 @@ cdef object _fixed_text(Cursor *c, const Type *t):
 cdef object _heap_text(Structure s, Cursor *c, const Parts *parts, uint64_t *room):
     """The string that a length, the address of a collection and an index refer to."""
     cdef Cursor text
-    cdef Collection heap
-    cdef Item *item
-    cdef uint64_t nbytes = u32(c), at = address(s, c), where = tell(c)
-    cdef uint32_t index = u32(c)
+    cdef uint64_t offset, nbytes
+    heap_text(s, c, &offset, &nbytes)
     if nbytes == 0:
         return ""
-    heap = open_collection(s, at)
-    item = heap.find(index)
-    if item == NULL or item.nbytes < nbytes:
-        s.corrupt(f"global heap object {index}: expected {nbytes} bytes, found "
-                  + ("no such object" if item == NULL else f"{item.nbytes}"), where, "object index")
     if nbytes > room[0]:
         _too_large(s, parts)
     room[0] -= nbytes
     s.charge(nbytes)
-    s.view(&text, item.offset, nbytes)
+    s.view(&text, offset, nbytes)
     return _text(take(&text, nbytes).split(b"\0", 1)[0])

@@ -9,6 +9,7 @@ from kio.containers.hdf5.layout cimport Layout
 from kio.containers.hdf5.structure cimport Structure
 from kio.containers.hdf5.sums cimport Table
 from kio.containers.hdf5.types cimport Space, Type
+from kio.raw.cursor cimport Cursor
 from kio.raw.source cimport Source
 from kio.raw.tensor cimport Index, Row
 
@@ -53,6 +54,16 @@ cdef class Expander:
     cdef Structure s
     cdef dict headers                        # path of a chunked dataset -> its object header
     cdef Table table                         # of checksums, or None
+
+
+@final
+cdef class Texts:
+    """Makes text of the stored elements of a dataset; see Index.texts."""
+    cdef Structure s
+    cdef readonly unsigned itemsize      # of a stored element
+    cdef readonly bint heap              # it refers to the global heap
+    cdef unsigned padding
+    cdef bytes of_heap(self, Cursor *c)
 
 
 @final

@@ -23,6 +23,8 @@ the file was written; where a user block was put in front or taken away it is wr
 and libhdf5 then trusts the place where it found the superblock.  So does kio.
 """
 
+import numpy as np
+
 from kio.errors import CorruptError, LimitError, TruncatedError, UnsupportedError, shown
 from kio.limits import DEFAULT
 
@@ -61,12 +63,14 @@ from kio.containers.hdf5.header cimport (
     next_message,
     open_header,
 )
+from kio.containers.hdf5.heap cimport heap_text
 from kio.containers.hdf5.layout cimport CHUNKED, CONTIGUOUS, VIRTUAL, parse_layout
 from kio.containers.hdf5.structure cimport address, times
 from kio.containers.hdf5.sums cimport read_table, sum_chunks, sum_rows
-from kio.containers.hdf5.types cimport parse_space, parse_type
-from kio.raw.cursor cimport Cursor, copy, left, seek, skip, starts, take, text, u8, uint
-from kio.raw.tensor cimport EXPAND, PLAIN, UNREADABLE, Row
+from kio.containers.hdf5.types cimport HEAP_TEXT, NUL_PADDED, SPACE_PADDED, parse_space, parse_type
+from kio.raw.cursor cimport Cursor, copy, left, seek, skip, span, starts, take, text, u8, uint
+from kio.raw.source cimport Image, Source
+from kio.raw.tensor cimport EXPAND, PLAIN, TEXT, UNREADABLE, Row
 
 
 cdef enum:
@@ -477,6 +481,9 @@ cdef class File:
             return self.unreadable(path, row, "external storage")
         if layout.cls == VIRTUAL:
             return self.unreadable(path, row, "virtual dataset")
+        if t.text and not space.null:
+            self.tensors.texts[path] = _texts(s, &t)
+            t.problem = NULL
         if t.problem != NULL:
             return self.unreadable(path, row, t.problem.decode())
         if space.null:
@@ -511,7 +518,7 @@ cdef class File:
             raise CorruptError(f"stored size: expected {nbytes} bytes, found {layout.nbytes}",
                                source=s.name, tensor=path, field="size",
                                offset=None if nbytes == 0 else layout.offset)
-        row.kind = PLAIN
+        row.kind = TEXT if t.text else PLAIN
         row.nbytes = nbytes
         if nbytes:
             if layout.offset > s.end or nbytes > s.end - layout.offset:
@@ -560,6 +567,60 @@ cdef class Expander:
         if self.table is not None:
             sum_chunks(self.table, chunks.extents)
         return chunks.extents
+
+
+cdef Texts _texts(Structure s, const Type *t):
+    cdef Texts texts = Texts()
+    texts.s, texts.itemsize, texts.heap, texts.padding = s, t.itemsize, t.text == HEAP_TEXT, t.padding
+    return texts
+
+
+cdef class Texts:
+    """What h5py gives: NumPy's ``S`` for strings of a fixed length, objects of bytes for others."""
+
+    @property
+    def as_stored(self):
+        """Whether NumPy has the same form: padded with zeros, and ended by none."""
+        return not self.heap and self.padding == NUL_PADDED
+
+    def __call__(self, raw, tensor):
+        """The text of an array of stored elements.
+
+        Raises:
+            FormatError: for a reference that leads nowhere, or to more text than the file can have.
+
+        Memory: what the file has of text, once for each element that refers to it, and no more
+        than ``limits.work_factor`` times the file's size.
+        """
+        cdef Cursor c
+        cdef Image image
+        cdef size_t i
+        if not self.heap:
+            ends = b" " if self.padding == SPACE_PADDED else None
+            found = [each.rstrip(ends) if ends else each.split(b"\0", 1)[0] for each in raw.reshape(-1).tolist()]
+            return np.array(found, raw.dtype).reshape(raw.shape)
+        # NumPy drops zeros at the end of elements, of bytes it does not.
+        image = Image(Source.of_bytes(raw.tobytes(), self.s.name))
+        c = span(image, 0, image.nbytes)
+        out = np.empty(raw.size, object)
+        self.s.refill()
+        self.s.image.hold()
+        try:
+            for i in range(raw.size):
+                out[i] = self.of_heap(&c)
+        finally:
+            self.s.image.spare()
+        return out.reshape(raw.shape)
+
+    cdef bytes of_heap(self, Cursor *c):
+        cdef Cursor text
+        cdef uint64_t offset, nbytes
+        heap_text(self.s, c, &offset, &nbytes)
+        if nbytes == 0:
+            return b""
+        self.s.charge(nbytes)
+        self.s.view(&text, offset, nbytes)
+        return take(&text, nbytes).split(b"\0", 1)[0]
 
 
 cdef Chunks _chunks(Structure s, const Facts *facts, bint keep):

@@ -44,3 +44,6 @@ cdef class Collection:
 
 
 cdef Collection open_collection(Structure s, uint64_t at)
+# Where the text lies that comes next at ``c`` as a length, the address of a collection and an index;
+# 0 bytes for none.
+cdef int heap_text(Structure s, Cursor *c, uint64_t *offset_out, uint64_t *nbytes_out) except -1

@@ -289,3 +289,20 @@ cdef Collection open_collection(Structure s, uint64_t at):
         skip(&c, min((8 - (nbytes & 7)) & 7, left(&c)))
     s.collections[at] = heap
     return heap
+
+
+cdef int heap_text(Structure s, Cursor *c, uint64_t *offset_out, uint64_t *nbytes_out) except -1:
+    cdef Item *item
+    cdef Collection heap
+    cdef uint64_t nbytes = u32(c), at = address(s, c), where = tell(c)
+    cdef uint32_t index = u32(c)
+    offset_out[0], nbytes_out[0] = 0, nbytes
+    if nbytes == 0:
+        return 0
+    heap = open_collection(s, at)
+    item = heap.find(index)
+    if item == NULL or item.nbytes < nbytes:
+        s.corrupt(f"global heap object {index}: expected {nbytes} bytes, found "
+                  + ("no such object" if item == NULL else f"{item.nbytes}"), where, "object index")
+    offset_out[0] = item.offset
+    return 0

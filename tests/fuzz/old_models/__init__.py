@@ -14,6 +14,7 @@ each backend and says of each case one of
     refused    a KioError; the reason is counted
     warned     wrong, but kio said so by name
     unstable   wrong, but the writer's own numbers change as much when its weights move by 1e-6
+    unsaid     wrong, but the writer's own reading of its file is, too: the file does not say it
     WRONG      wrong in silence
     EXCEPTION  an exception that is not kio's
 

@@ -263,6 +263,9 @@ def run(recipe: dict[str, Any], path: Path | None, nudge: float = 0.0) -> dict[s
         made.compile(optimizer, train["loss"], run_eagerly=True)
     if path is not None:
         made.save(str(path))
+    if path is not None and nudge:
+        again = flat(keras.models.load_model(str(path), compile=False)(one(feed), training=False))
+        found["reload"] = np.array([np.abs(a - b).max() for a, b in zip(outputs, again, strict=True)], np.float64)
     if train:
         found |= {f"before_{k}": np.asarray(v) for k, v in enumerate(made.weights)}
         targets = goals(recipe, outputs)

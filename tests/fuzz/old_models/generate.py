@@ -30,8 +30,8 @@ _OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"learning_rate": 0.1}),
     ("SGD", {"learning_rate": 0.1}),
     ("SGD", {"learning_rate": 0.05, "momentum": 0.9}),
-    ("Adam", {"learning_rate": 0.01, "epsilon": 0.1}),
-    ("RMSprop", {"learning_rate": 0.01, "epsilon": 0.1}),
+    ("Adam", {"learning_rate": 0.01, "epsilon": 1.0}),
+    ("RMSprop", {"learning_rate": 0.01, "epsilon": 1.0}),
 ]
 _SEQUENCES = [(3, 2), (4, 3), (5, 3), (4, 4)]
 _IMAGES = [(5, 5, 2), (6, 5, 3), (4, 6, 2)]

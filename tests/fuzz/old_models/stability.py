@@ -8,7 +8,10 @@ import numpy as np
 
 
 def distances(plain: Path, moved: Path) -> dict[str, float]:
-    """The largest differences, as ``compare`` measures them: of outputs, the loss, and the changes of one step."""
+    """The largest differences, as ``compare`` measures them: of outputs, the loss, and the changes of one step.
+
+    ``reload`` is how far the writer's own reading of its file is from what it wrote.
+    """
     if not moved.exists():
         return {}
     a, b = dict(np.load(plain)), dict(np.load(moved))
@@ -17,6 +20,7 @@ def distances(plain: Path, moved: Path) -> dict[str, float]:
         if key.startswith("output_"):
             scale = max(float(np.abs(a[key]).max()), 1e-6)
             found["outputs"] = max(found["outputs"], float(np.abs(a[key] - b[key]).max()) / scale)
+    found["reload"] = float(b["reload"].max()) if "reload" in b else 0.0
     if "loss" in a:
         found["loss"] = abs(float(a["loss"][0] - b["loss"][0])) / max(abs(float(a["loss"][0])), 1e-6)
         keys = [key.partition("_")[2] for key in a if key.startswith("before_") and a[key].dtype.kind == "f"]
