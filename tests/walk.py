@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 import kio
@@ -121,7 +122,11 @@ def files(folder: Path) -> list[str]:
     kio.write(packed, arrays, compression="gzip")
     spooled = str(folder / "spooled.npz")
     np.savez_compressed(spooled, **arrays)
-    return [*paths, packed, spooled]
+    texts = str(folder / "texts.h5")
+    with h5py.File(texts, "w") as file:
+        file.create_dataset("any", data=["a", "bc"], dtype=h5py.string_dtype())
+        file["fixed"] = np.array([b"a", b"bc"])
+    return [*paths, packed, spooled, texts]
 
 
 def live(folder: Path) -> Iterator[tuple[str, Any, Callable[[], object]]]:
