@@ -56,6 +56,11 @@ TABLE: tuple[Row, ...] = (
         "one case of every layer, of every sort of function and of every writer",
     ),
     Row(
+        ("models/test_mask_corpus.py::test_values_and_masks_are_the_writers",),
+        r"(?:tf|tf_keras)-[\d.]+-(?:(\S+) (\w+)|(.+)).*",
+        "of the corpus `masks` every layer and every way of masking its inputs, one case each",
+    ),
+    Row(
         (
             "models/test_theano.py::test_configuration_and_weights",
             "models/test_theano.py::test_whole_models",

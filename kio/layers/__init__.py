@@ -31,6 +31,7 @@ from kio.layers.local import LocallyConnected1D, LocallyConnected2D
 from kio.layers.masking import (
     Add,
     Average,
+    BatchNormalization,
     Concatenate,
     Cropping1D,
     Cropping2D,
@@ -81,6 +82,7 @@ __all__ = [
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
+    "BatchNormalization",
     "Bidirectional",
     "Concatenate",
     "Conv1D",

@@ -103,6 +103,28 @@ class Concatenate(_Merge, keras.layers.Concatenate):  # type: ignore[misc]
         return ops.all(ops.concatenate(masks, axis=self.axis), axis=-1)
 
 
+@keras.saving.register_keras_serializable("kio", "BatchNormalization")
+class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """Takes mean and variance of all steps, masked or not, where tf.keras did.
+
+    The kernel behind inputs of four and five dimensions knew no masks, nor did TensorFlow before 2.12.
+
+    Args:
+        masked: Whether masked steps of other inputs are left out while training.
+    """
+
+    def __init__(self, *args: Any, masked: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.masked = masked
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        left_out = training and self.masked and len(inputs.shape) not in (4, 5)
+        return super().call(inputs, training=training, mask=mask if left_out else None)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "masked": self.masked}
+
+
 class _Ends:
     """What comes first in each class: what it gives is new, without the mask that came in."""
 

@@ -132,4 +132,13 @@ class ConvLSTM3D(_Handed, keras.layers.ConvLSTM3D):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("kio", "Bidirectional")
 class Bidirectional(_Handed, keras.layers.Bidirectional):  # type: ignore[misc]
-    """With the mask of its sequence beside the states of both directions."""
+    """With the mask of its sequence beside the states of both directions.
+
+    Both Kerases ask the parts for zeros at masked steps of sequences; a ConvLSTM of Keras 2 did not listen.
+    """
+
+    def __init__(self, layer: Any, *args: Any, **options: Any) -> None:
+        super().__init__(layer, *args, **options)
+        for part in (self.forward_layer, self.backward_layer):
+            if isinstance(part, (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D, keras.layers.ConvLSTM3D)):
+                part.zero_output_for_mask = False

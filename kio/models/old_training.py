@@ -49,7 +49,7 @@ def keep(model: Any, unfused: frozenset[str] = frozenset(), compiled: Any = None
         # It has slots for what it must not move, which the file does not have.
         model.compile_from_config(compiled)
     for layer in layers:
-        if type(layer) is keras.layers.BatchNormalization and layer.name not in unfused:
+        if _normalizes(layer) and layer.name not in unfused:
             _bind(layer, "call", _normalized)
     if type(model).compute_loss is keras.Model.compute_loss:
         _bind(model, "compute_loss", _compute_loss)
@@ -63,12 +63,20 @@ def _bind(owner: Any, name: str, function: Any) -> None:
     object.__setattr__(owner, name, MethodType(function, owner))
 
 
+def _normalizes(layer: Any) -> bool:
+    from kio import layers
+
+    return type(layer) in (keras.layers.BatchNormalization, layers.BatchNormalization)
+
+
 def _normalized(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
     """The call of a normalization whose variances are those of samples."""
     stock = type(layer).call
     rank = len(inputs.shape)
     axis = layer.axis % rank
-    trains = training and layer.trainable and rank in (4, 5) and axis in (1, rank - 1) and mask is None
+    trains = training and layer.trainable and rank in (4, 5) and axis in (1, rank - 1)
+    if type(layer) is keras.layers.BatchNormalization:
+        trains = trains and mask is None  # kio's leaves no step of images out
     if not trains or getattr(layer, "renorm", False):
         return stock(layer, inputs, training=training, mask=mask)
     before = ops.convert_to_tensor(layer.moving_variance) * layer.momentum

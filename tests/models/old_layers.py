@@ -20,12 +20,13 @@ class Corpus:
 
     Args:
         writer: The stem of its two files.
+        folder: Where they are.
     """
 
-    def __init__(self, writer: str) -> None:
-        document = json.loads(gzip.decompress((FOLDER / f"{writer}.json.gz").read_bytes()))
+    def __init__(self, writer: str, folder: Path = FOLDER) -> None:
+        document = json.loads(gzip.decompress((folder / f"{writer}.json.gz").read_bytes()))
         self.cases: dict[str, dict[str, Any]] = {case["name"]: case for case in document["cases"]}
-        with np.load(FOLDER / f"{writer}.npz") as stored:
+        with np.load(folder / f"{writer}.npz") as stored:
             self._flat = dict(stored)
 
     def array(self, place: Any) -> Any:

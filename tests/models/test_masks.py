@@ -464,3 +464,57 @@ def test_they_come_back_from_files_of_keras_3(tmp_path: Any, suffix: str) -> Non
     for again in (kio.load_model(tmp_path / f"x.{suffix}"), keras.saving.load_model(tmp_path / f"x.{suffix}")):
         assert kinds(again) == kinds(model)
         np.testing.assert_allclose(run(again, *feed)[0], expected)
+
+
+@pytest.mark.parametrize(("version", "mean"), [("2.10.0", 1.0), ("2.15.0", 1.5)])
+def test_a_normalization_leaves_masked_steps_out_since_tensorflow_2_12(version: str, mean: float) -> None:
+    config = functional(
+        [
+            source("x", [None, 3, 2]),
+            layer("Masking", "masking", [["x"]], mask_value=0.0),
+            layer("BatchNormalization", "norm", [["masking"]], axis=[2], momentum=0.0),
+        ],
+        ["x"],
+        ["norm"],
+    )
+    model = built(config, version)
+    model(np.repeat(STEPS, 2, -1), training=True)
+    moving = keras.ops.convert_to_numpy(model.get_layer("norm").moving_mean)
+    np.testing.assert_allclose(moving, [mean, mean], rtol=1e-6)
+    assert kinds(model)["norm"] == ("kio" if version == "2.10.0" else "keras") + ".BatchNormalization"
+
+
+def test_on_images_a_normalization_takes_masked_ones_in() -> None:
+    words = np.array([[[1, 0], [0, 0]]], "int32")
+    config = functional(
+        [
+            source("x", [None, 2, 2], "int32"),
+            layer("Embedding", "embedding", [["x"]], input_dim=3, output_dim=1, mask_zero=True),
+            layer("BatchNormalization", "norm", [["embedding"]], axis=[3], momentum=0.0),
+        ],
+        ["x"],
+        ["norm"],
+    )
+    model = built(config, "2.15.0")
+    model.get_layer("embedding").set_weights([np.array([[0], [4], [8]], "float32")])
+    model(words, training=True)
+    norm = model.get_layer("norm")
+    # Of 4, 0, 0, 0: the mean 1, and 12 / 3, as the kernel behind tf.keras has it.
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(norm.moving_mean), [1.0], rtol=1e-6)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(norm.moving_variance), [4.0], rtol=1e-5)
+
+
+def test_a_layer_of_kios_hands_masks_on_like_any_other() -> None:
+    """Without a mask before it, none comes from a layer that is kio's for another reason."""
+    inner = {"class_name": "BatchNormalization", "config": {"name": "norm", "axis": [1]}}
+    config = functional(
+        [
+            source("x", [None, 3, 1]),
+            layer("TimeDistributed", "each", [["x"]], layer=inner),
+            layer("Add", "add", [["each", "x"]]),
+        ],
+        ["x"],
+        ["add"],
+    )
+    found = kinds(built(config))
+    assert (found["each"], found["add"]) == ("kio.TimeDistributed", "keras.Add")

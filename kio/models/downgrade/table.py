@@ -24,10 +24,11 @@ _ACTIVATIONS = "elu exponential gelu linear relu selu sigmoid softmax softplus s
 
 # Layers of kio's that are tf.keras 2's own under the same name, with the same arguments.
 _OWN = """
-Add AdditiveAttention Attention Average Bidirectional Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D
-Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D DepthwiseConv1D DepthwiseConv2D
-Flatten Functional GRU Identity LSTM LayerNormalization Maximum Minimum MultiHeadAttention Multiply Normalization
-Permute RNN Rescaling Reshape SeparableConv1D SeparableConv2D SimpleRNN Softmax Subtract TimeDistributed
+Add AdditiveAttention Attention Average BatchNormalization Bidirectional Concatenate Conv1D Conv1DTranspose Conv2D
+Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D
+DepthwiseConv1D DepthwiseConv2D Flatten Functional GRU Identity LSTM LayerNormalization Maximum Minimum
+MultiHeadAttention Multiply Normalization Permute RNN Rescaling Reshape SeparableConv1D SeparableConv2D SimpleRNN
+Softmax Subtract TimeDistributed
 """
 OWN = {f"kio>{name}": name for name in _OWN.split()}
 
@@ -80,6 +81,7 @@ NEUTRAL_OF: dict[tuple[str, str], tuple[object, ...]] = {
     **{(name, "seed"): (None,) for name in ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell")},
     **{(name, "data_format"): ("channels_last",) for name in _IMAGES.split()},
     ("Attention", "score_mode"): ("dot",),  # known there, with this default
+    ("BatchNormalization", "masked"): (True,),
     ("BatchNormalization", "synchronized"): (False,),
     ("RandomContrast", "value_range"): ([0, 255],),
     ("SparseCategoricalCrossentropy", "axis"): (-1,),

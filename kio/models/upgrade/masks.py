@@ -30,6 +30,8 @@ Mask = str | None
 Pattern = tuple[Mask, ...]
 Place = tuple[str, int, int]
 
+# The first TensorFlow whose normalizations know masks.
+_NORMALIZED = (2, 12)
 _MODELS = frozenset({"Functional", "Sequential"})
 
 
@@ -86,6 +88,8 @@ class _Masks:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        version = context.era.version
+        self._normalizes = version is None or version >= _NORMALIZED
         self._changed: set[Any] = set()
         # Operations behind which the mask ends.
         self._parted: dict[int, Config] = {}
@@ -114,10 +118,12 @@ class _Masks:
         for key in ("layer", "backward_layer"):
             if isinstance(inner.get(key), dict):
                 own[f"_{key}"] = self._within(inner[key], name, given, kwargs, where)
-        inputs = Inputs(name, inner, tuple(given), own, own.pop("_rank", None))
+        inputs = Inputs(name, inner, tuple(given), own, own.pop("_rank", None), self._normalizes)
         todays = wants(inputs)
         if todays is not None:
             self._replace(node, todays)
+        if todays == "BatchNormalization":
+            inner["masked"] = self._normalizes
         return _given(inputs, where)
 
     def _operation(self, node: Config, given: list[Mask]) -> list[Mask]:
@@ -132,15 +138,19 @@ class _Masks:
 
     def _is_custom(self, node: Config) -> bool:
         """Whether nobody but the user knows what a layer does with masks."""
-        module = node.get("module")
-        known = isinstance(module, str) and module.split(".")[0] in ("keras", "kio")
-        return not known or self._context.is_custom(str(node.get("registered_name") or node.get("class_name")))
+        module = str(node.get("module"))
+        if module.split(".")[0] == "kio":
+            return False
+        return not module.startswith("keras") or self._context.is_custom(
+            str(node.get("registered_name") or node.get("class_name"))
+        )
 
     def _within(self, inner: Config, wrapper: str, given: list[Mask], kwargs: Config, where: str) -> list[Mask]:
         """The layer in a wrapper, called as the wrapper calls it."""
         passed = dict(kwargs)
         if wrapper == "Bidirectional" and given[:1] != [None]:
             passed["mask"] = True  # handed over by name
+        passed["_wrapped"] = True
         passed.pop("_rank", None)
         return self.after(inner, given, passed, f"{where}/{inner.get('class_name')}")
 

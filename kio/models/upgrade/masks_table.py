@@ -20,6 +20,7 @@ class Inputs:
         masks: Of the tensors in its first argument: where each began, None for none.
         kwargs: All else that it is called with; for tensors the list of their masks.
         rank: Dimensions of the one input, where that is the model's own.
+        normalizes: Whether the writer's normalizations left masked steps out.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Inputs:
     masks: tuple[str | None, ...]
     kwargs: Config
     rank: int | None = None
+    normalizes: bool = True
 
     @property
     def masked(self) -> bool:
@@ -98,6 +100,12 @@ def wants(inputs: Inputs) -> str | None:
         inner = inputs.config.get("layer", {}).get("class_name")
         needed = within[0] is not None and (inner not in _PASSING or within[0] not in inputs.masks)
         needed = needed or (inputs.masked and inner not in _PASSING)
+    elif name == "BatchNormalization":
+        # An axis of 2 is that of (rows, steps, features), the only one that Keras's own takes with such a mask.
+        named = _mask_by_name(inputs, "mask")
+        needed = (inputs.masked or named) and (
+            inputs.config.get("axis") != 2 or not inputs.normalizes or "_wrapped" in inputs.kwargs
+        )
     elif name in _HANDS_ON:
         needed = inputs.masked
     elif name in ("Attention", "AdditiveAttention", "Flatten"):
@@ -150,7 +158,10 @@ def _recurrent(inputs: Inputs) -> bool:
     handed = inputs.kwargs.get("initial_state") is not None
     inner = inputs.config.get("layer", {}).get("config", {}) if inputs.name == "Bidirectional" else inputs.config
     kept = bool(inner.get("stateful"))
-    return (handed and kept) or (masked and (handed or kept or _unknown_cell(inner)))
+    forced = str(inputs.config.get("layer", {}).get("class_name")).startswith("ConvLSTM") and inner.get(
+        "return_sequences"
+    )
+    return (handed and kept) or (masked and (handed or kept or bool(forced) or _unknown_cell(inner)))
 
 
 def _unknown_cell(config: Config) -> bool:
