@@ -184,6 +184,8 @@ def cases() -> list[tuple[str, str]]:
 def test_loads_as_stock_loads_it(kind: str, form: str, tmp_path: Path) -> None:
     if form == "folder" and VERSION < (3, 6):
         pytest.skip("Keras reads no folders before 3.6")
+    if form == "h5" and VERSION < (3, 3) and kind.startswith(("random", "own_part")):
+        pytest.skip("Keras itself cannot write random layers into .h5, or read classes of the user's own")
     model = make(kind)
     assert not model.built
     path = tmp_path / FORMATS[form]
