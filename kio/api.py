@@ -35,7 +35,8 @@ def open(source: Source, *, mmap: bool = False, limits: Limits | None = None) ->
             or ``Group``.
         mmap: Map the file, so that ``np.asarray(tensor)`` is a read-only view without a
             copy.  Only for local files that nobody truncates meanwhile.
-        limits: Caps on what an untrusted file may ask for; None for the defaults.
+        limits: Caps on what an untrusted file may ask for; None for the defaults.  What is made of the checkpoint
+            later keeps to them, too.
 
     Returns:
         A ``Checkpoint``: ``Mapping[str, Tensor]`` with ``config``, ``metadata``, ``assets``.
@@ -162,6 +163,7 @@ def load_model(
             original_backend=original_backend,
             verify=verify,
             threads=threads,
+            limits=limits,
         )
 
 

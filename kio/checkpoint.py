@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from kio.errors import ChangedError, UnknownNameError, shown
+from kio.limits import DEFAULT
 from kio.raw import transfer
 from kio.raw.source import Source
 from kio.raw.tensor import Tensor
@@ -153,6 +154,8 @@ class Checkpoint(Mapping[str, Tensor]):
         self._closing = tuple(closing)
         self._closed = False
         self._again: Callable[[], Checkpoint] | None = None
+        # Those that it was opened under; what is made of it later, a model say, keeps to them, too.
+        self.limits = DEFAULT
 
     @cached_property
     def names_of(self) -> Mapping[str, str]:

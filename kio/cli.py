@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import json
 import re
 import sys
@@ -16,8 +17,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from kio import api, optional
-from kio.checkpoint import Checkpoint
-from kio.errors import KioError, MissingDependencyError
+from kio.checkpoint import Checkpoint, nbytes_of
+from kio.errors import KioError, LimitError, MissingDependencyError
+from kio.limits import Limits
 
 # What only the JSON shows in full.
 _LONG = frozenset({"metadata: training_config"})
@@ -51,9 +53,25 @@ def _size_of(row: dict[str, Any]) -> str:
     return size(row["nbytes"]) if "problem" not in row else "-"
 
 
+def _limit(text: str) -> tuple[str, int]:
+    """``"tensor_bytes=2TB"`` as a field of ``Limits`` and its value."""
+    name, _, amount = text.partition("=")
+    known = [field.name for field in dataclasses.fields(Limits)]
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(known)}, found {name!r}")
+    try:
+        return name, nbytes_of(amount)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    return Limits(**dict(args.limit))
+
+
 def ls(args: argparse.Namespace) -> int:
     """List the tensors."""
-    with api.open(args.file) as ckpt:
+    with api.open(args.file, limits=_limits(args)) as ckpt:
         rows: list[dict[str, Any]] = [
             {"name": t.name, "shape": list(t.shape)}
             | ({"problem": t.problem} if t.problem else {"dtype": t.dtype_name, "nbytes": t.nbytes})
@@ -69,11 +87,15 @@ def ls(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model_summary(config: str | None) -> dict[str, Any]:
+def _model_summary(ckpt: Checkpoint) -> dict[str, Any]:
     """Class, name and number of layers of a model configuration, without building it."""
-    if config is None:
+    from kio.models.config_text import check_text, recursion
+
+    if ckpt.config is None:
         return {}
-    parsed = json.loads(config)
+    check_text(ckpt.config, ckpt.limits)
+    with recursion():
+        parsed = json.loads(ckpt.config)
     inner = parsed.get("config") if isinstance(parsed, dict) else None
     layers = inner.get("layers", []) if isinstance(inner, dict) else inner or []
     out = {"model class": parsed.get("class_name"), "layers": len(layers)}
@@ -117,7 +139,7 @@ def _facts(ckpt: Checkpoint) -> dict[str, Any]:
         "format": ckpt.format,
         "layout": ckpt.layout,
         **{f"metadata: {k}": v for k, v in ckpt.metadata.items()},
-        **_model_summary(ckpt.config),
+        **_model_summary(ckpt),
         **_legacy(ckpt),
         "tensors": len(tensors),
         "nbytes": sum(t.nbytes for t in tensors if t.problem is None),
@@ -130,7 +152,7 @@ def _facts(ckpt: Checkpoint) -> dict[str, Any]:
 
 def info(args: argparse.Namespace) -> int:
     """Show format, writer, sizes and the model in short."""
-    with api.open(args.file) as ckpt:
+    with api.open(args.file, limits=_limits(args)) as ckpt:
         facts = _facts(ckpt)
     shown = {
         k: size(v)
@@ -174,7 +196,7 @@ def cat(args: argparse.Namespace) -> int:
     """Print a tensor, or a slice of it."""
     import numpy as np
 
-    with api.open(args.file) as ckpt:
+    with api.open(args.file, limits=_limits(args)) as ckpt:
         name, key = args.name, None
         if name not in ckpt:
             match = _SLICE.fullmatch(name)
@@ -193,7 +215,7 @@ def cat(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Check structure, bounds and every checksum of files."""
-    reports = [api.verify(file) for file in args.files]
+    reports = [api.verify(file, limits=_limits(args)) for file in args.files]
     value = [
         {
             "file": r.source,
@@ -215,7 +237,7 @@ def verify(args: argparse.Namespace) -> int:
 
 def diff(args: argparse.Namespace) -> int:
     """Compare the tensors of two files."""
-    report = api.diff(args.a, args.b)
+    report = api.diff(args.a, args.b, limits=_limits(args))
     value = {
         "only_a": report.only_a,
         "only_b": report.only_b,
@@ -257,6 +279,7 @@ def convert(args: argparse.Namespace) -> int:
             compat=args.compat,
             original_backend=args.original_backend,
             unsupported=args.unsupported,
+            limits=_limits(args),
         )
     notes = [str(each.message) for each in said if issubclass(each.category, UserWarning)]
     value = {
@@ -277,18 +300,21 @@ def plan(args: argparse.Namespace) -> int:
     from kio.models import loader
     from kio.models.upgrade import Era
 
+    limits = _limits(args)
     found: list[Any] = []
 
     def match(model: Any) -> None:
-        found.append(api.plan(model, args.file, partial=args.partial, original_backend=args.original_backend))
+        found.append(
+            api.plan(model, args.file, partial=args.partial, original_backend=args.original_backend, limits=limits)
+        )
 
     # The model's own weights do not matter here: only its configuration is built.
-    with api.open(args.model) as ckpt:
+    with api.open(args.model, limits=limits) as ckpt:
         if ckpt.config is None:
             print(f"kio: {args.model} holds no model configuration", file=sys.stderr)
             return 2
         stored = sum(tensor.nbytes for tensor in ckpt.values())
-        loader.load_model(ckpt.config, match, era=Era.of(ckpt.metadata), nbytes_stored=stored)
+        loader.load_model(ckpt.config, match, era=Era.of(ckpt.metadata), nbytes_stored=stored, limits=limits)
     _print(args.json, found[0].as_dict(), str(found[0]))
     return 0 if found[0].fits else 1
 
@@ -311,6 +337,14 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(argument, nargs="+" if argument == "files" else None)
         if reads:
             sub.add_argument("--json", action="store_true", help="print JSON")
+            sub.add_argument(
+                "--limit",
+                action="append",
+                type=_limit,
+                default=[],
+                metavar="NAME=N",
+                help="another cap on what a file may ask for, as an error names it; may be given several times",
+            )
         sub.set_defaults(run=run)
         return sub
 
@@ -358,7 +392,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except (KioError, OSError) as e:
-        print(f"kio: {e}", file=sys.stderr)
+        here = f"; here: --limit {e.field}=…" if isinstance(e, LimitError) else ""
+        print(f"kio: {e}{here}", file=sys.stderr)
         return 1
 
 

@@ -109,7 +109,23 @@ class ForeignFormatError(UnsupportedError):
 
 
 class LimitError(FormatError):
-    """Reading on would exceed a field of ``kio.Limits``; the message names it."""
+    """Reading on would exceed a field of ``kio.Limits``; the message says which, and how to increase it.
+
+    Args:
+        what: As for ``FormatError``.
+        field: Name of the field of ``kio.Limits``.
+        hint: What else is worth knowing, or could be done instead.
+        where: ``source``, ``tensor`` and ``offset``, as for ``FormatError``.
+
+    Attributes:
+        field: As above.
+    """
+
+    field: str
+
+    def __init__(self, what: str, *, field: str, hint: str | None = None, **where: Any) -> None:
+        way = f"if this is meant, increase the limit: limits=kio.Limits({field}=…)"
+        super().__init__(what, field=field, hint=f"{hint}; {way}" if hint else way, **where)
 
 
 class MatchError(KioError, ValueError):

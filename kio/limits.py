@@ -1,7 +1,7 @@
 """Every cap that kio enforces on input it does not trust.
 
 A genuine file never comes near one of these.  A user with an unusual file
-raises the field that the ``LimitError`` names: ``limits=kio.Limits(rank=40)``.
+increases the field that the ``LimitError`` names: ``limits=kio.Limits(chunks=1 << 25)``.
 """
 
 from __future__ import annotations

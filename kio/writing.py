@@ -275,6 +275,7 @@ def convert(
                 safe_mode=safe_mode,
                 compat=compat,
                 original_backend=original_backend,
+                limits=limits,
             )
         else:
             if original_backend is not None:

@@ -124,7 +124,7 @@ cdef class Archive:
                     f"deflated members: expected at most limits.spool_bytes="
                     f"{self.limits.spool_bytes} bytes in memory, found {total}",
                     source=f"{self.name}!{name}", field="spool_bytes",
-                    hint="store the member without compression, or raise the limit")
+                    hint="stored without compression, the member needs no memory")
             self.spooled[name] = Source.of_bytes(self.inflated(member), f"{self.name}!{name}")
         return self.spooled[name]
 
@@ -185,7 +185,8 @@ cdef class Archive:
         if nbytes > self.limits.unbacked_bytes and nbytes > nbytes_stored * self.limits.spool_expansion:
             raise LimitError(
                 f"expansion: expected at most limits.spool_expansion={self.limits.spool_expansion} "
-                f"times the {nbytes_stored} bytes stored, found {nbytes}",
+                f"times the {nbytes_stored} bytes stored beyond limits.unbacked_bytes="
+                f"{self.limits.unbacked_bytes}, found {nbytes}",
                 source=where, field="spool_expansion")
         src = self.whole.read(member.offset, nbytes_stored)
         # One byte more than announced, so that neither view is empty.  Pages of a

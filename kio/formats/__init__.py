@@ -73,6 +73,7 @@ def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) 
                 checkpoint = candidate.open(probe)
                 if again is not None:
                     checkpoint.opened_by(partial(open_checkpoint, again, limits, mmap=mmap))
+                checkpoint.limits = limits
                 return checkpoint
         raise UnknownFormatError(
             f"format: expected one of {', '.join(ORDER)}, found {probe.described()}", source=probe.name

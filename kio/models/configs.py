@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,19 +19,18 @@ from typing import Any
 
 import keras
 
-from kio.errors import CorruptError, FormatError, KioError, LimitError, shown
+from kio.errors import FormatError, KioError, shown
 from kio.keras_private import ObjectSharingScope, in_safe_mode, uniquify, version
 from kio.limits import DEFAULT, Limits
 from kio.models import old_training, rebuilt
 from kio.models.allowlist import Resolver, resolving
+from kio.models.config_text import check_tree, recursion
+from kio.models.config_text import parse_config as parse_config
 from kio.models.safety import check
 from kio.models.upgrade import Era, Upgraded, upgrade
 
 # What Keras's deserialisers raise when a configuration makes no sense to them.
 _BROKEN = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError)
-
-
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class ConfigError(FormatError, TypeError):
@@ -69,7 +67,12 @@ def model_from_config(
         UpgradeError: if it asks for something that Keras 3 has no equal of.
         FormatError: if the configuration is broken.
     """
-    tree = copy.deepcopy(dict(config)) if isinstance(config, Mapping) else parse_config(config, limits)
+    if isinstance(config, Mapping):
+        check_tree(config, limits)
+        with recursion():
+            tree = copy.deepcopy(dict(config))
+    else:
+        tree = parse_config(config, limits)
     # keras.config.enable_unsafe_deserialization() is the user's word for the whole process.
     ambient = in_safe_mode()
     safe = safe_mode if ambient is None else bool(ambient)
@@ -82,7 +85,8 @@ def model_from_config(
     elif done.uncompiled:
         warnings.warn(f"The model is not compiled: {done.uncompiled}", stacklevel=5)
     if safe:
-        check(tree, resolver, limits)
+        with recursion():
+            check(tree, resolver, limits)
     model = _built(tree, resolver, dict(custom_objects) if custom_objects else None, safe, done)
     if done.order:
         # Files of Keras 0.x have no names: what comes first in them is known from here alone.
@@ -113,6 +117,9 @@ def _built(
     except _BROKEN as error:
         if resolver.error is not None:
             raise resolver.error from None
+        if isinstance(error, RecursionError) or isinstance(_root(error), RecursionError):
+            with recursion():
+                raise RecursionError from None
         if isinstance(error, RuntimeError) and type(error).__module__ != "builtins":
             raise  # a backend's own trouble: out of memory, no device
         cause = _root(error)
@@ -134,15 +141,11 @@ def upgraded(
     Raises:
         UpgradeError: for what has no equal there.
         CorruptError, ConfigError: for what no Keras wrote.
-        LimitError: if it is too deep.
+        UnsupportedError: if it is deeper than Python can follow.
     """
     try:
-        return upgrade(tree, era, lambda name: resolver.custom(name) is not None, training)
-    except RecursionError:
-        raise LimitError(
-            f"model config: expected at most {limits.config_depth} levels, found far more",
-            hint="raise kio.Limits(config_depth=…)",
-        ) from None
+        with recursion():
+            return upgrade(tree, era, lambda name: resolver.custom(name) is not None, training, limits)
     except KioError:
         raise
     except _BROKEN as error:
@@ -150,66 +153,6 @@ def upgraded(
         raise ConfigError(
             f"model config: expected what some Keras wrote, found {type(error).__name__}: {_first_words(error)}"
         ) from error
-
-
-def parse_config(text: str | bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
-    """Parse the JSON of a configuration strictly.
-
-    Raises:
-        CorruptError: for anything but one JSON object in UTF-8 without duplicate keys,
-            NaN or lone surrogates.
-        LimitError: if it is too long or too deep.
-    """
-    nbytes = len(text)
-    if nbytes > limits.config_bytes:
-        raise LimitError(
-            f"model config: expected at most {limits.config_bytes} bytes, found {nbytes}",
-            hint="raise kio.Limits(config_bytes=…)",
-        )
-    try:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        if text.startswith("\ufeff"):
-            raise CorruptError("model config: expected JSON in UTF-8, found a byte order mark")
-        # Before any object is made: each value but the first follows one of these.
-        marks = sum(map(text.count, "[{,:"))
-        if marks > 2 * limits.config_nodes:
-            raise LimitError(
-                f"model config: expected at most {limits.config_nodes} values, found about {marks // 2}",
-                hint="raise kio.Limits(config_nodes=…)",
-            )
-        tree = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
-        # Only an escape can spell half a character in valid UTF-8.
-        (json.dumps(tree, ensure_ascii=False) if _SURROGATE.search(text) else text).encode("utf-8")
-    except FormatError:
-        raise
-    except RecursionError:
-        raise LimitError(
-            f"model config: expected at most {limits.config_depth} levels, found far more",
-            hint="raise kio.Limits(config_depth=…)",
-        ) from None
-    except UnicodeError as error:
-        raise CorruptError(f"model config: expected JSON in UTF-8, found {shown(str(error))}") from None
-    except ValueError as error:
-        raise CorruptError(f"model config: expected JSON, found {shown(str(error))}") from None
-    if not isinstance(tree, dict):
-        raise CorruptError(f"model config: expected a JSON object, found {shown(type(tree).__name__)}")
-    return tree
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        double = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise CorruptError(f"model config: expected unique keys, found {shown(double)} twice")
-    return found
-
-
-def _constant(token: str) -> float:
-    if token == "NaN":
-        raise CorruptError("model config: expected numbers, found NaN")
-    return float(token)
 
 
 def _reserve_names(tree: dict[str, Any]) -> None:

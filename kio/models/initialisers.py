@@ -101,7 +101,8 @@ class Deferral:
             raise LimitError(
                 f"model config: expected at most {self._limit_bytes} bytes of variables, "
                 f"found {self._nbytes} by {what}",
-                hint=f"{self._backing} holds far less; pass limits=kio.Limits(model_bytes=…) if this is meant",
+                field="model_bytes",
+                hint=f"{self._backing} holds far less",
             )
 
     def _create(self, variable: Any, initializer: Any, args: Any, kwargs: Any) -> None:

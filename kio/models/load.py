@@ -21,6 +21,7 @@ import numpy.typing as npt
 from kio import dtypes
 from kio.checkpoint import Checkpoint
 from kio.errors import FormatError, MatchError, UnsupportedError, shown
+from kio.limits import Limits
 from kio.mapping import LAYOUTS
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
 from kio.mapping.selection import nearest
@@ -154,10 +155,12 @@ def load_weights(
     verify: bool | None = None,
     threads: int | None = None,
     fresh: bool = False,
+    limits: Limits | None = None,
 ) -> LoadReport:
     """Fill a live model from an opened checkpoint.
 
     Args:
+        limits: On what is loaded beside the weights; None for those that the checkpoint was opened under.
         fresh: The model was made for this load and is thrown away if it fails: its values
             need not be kept, and its assets are loaded, too.
         others: As in ``kio.load_weights``.
@@ -194,7 +197,7 @@ def load_weights(
     _announce(made)
     Mover(made, verify, threads, fresh=fresh, lenient=skip_mismatch).run()
     if fresh:
-        assets.load(checkpoint.assets, made.assets)
+        assets.load(checkpoint.assets, made.assets, limits or checkpoint.limits)
     report = LoadReport.of(made, time.perf_counter() - began)
     _warn(report, skip_mismatch)
     return report
@@ -209,11 +212,13 @@ def load_model(
     original_backend: str | None = None,
     verify: bool | None = None,
     threads: int | None = None,
+    limits: Limits | None = None,
 ) -> Any:
     """Build the model of a checkpoint and fill it.
 
     Args:
         checkpoint: An opened checkpoint with a configuration.
+        limits: On the configuration, the model and its assets; None for those that the checkpoint was opened under.
         others: As in ``kio.load_model``.
 
     Returns:
@@ -233,15 +238,18 @@ def load_model(
             hint="build the model in code and use kio.load_weights",
         )
 
+    limits = limits or checkpoint.limits
+
     def fill(model: Any) -> None:
         load_weights(
             model,
             checkpoint,
-            objects_to_skip=_untold(model, checkpoint),
+            objects_to_skip=_untold(model, checkpoint, limits),
             original_backend=original_backend,
             verify=verify,
             threads=threads,
             fresh=True,
+            limits=limits,
         )
 
     return loader.load_model(
@@ -253,17 +261,18 @@ def load_model(
         safe_mode=safe_mode,
         era=Era.of(checkpoint.metadata),
         nbytes_stored=sum(t.nbytes for t in checkpoint.values()),
+        limits=limits,
     )
 
 
-def _untold(model: Any, checkpoint: Checkpoint) -> list[Any]:
+def _untold(model: Any, checkpoint: Checkpoint, limits: Limits) -> list[Any]:
     """The optimizer, if it is only the default of ``compile`` and the file does not tell whose state it holds.
 
     The state of any optimizer with one slot a weight would fit RMSprop, and mean something else.
     """
     import keras
 
-    from kio.models.configs import parse_config
+    from kio.models.config_text import parse_config
     from kio.models.upgrade import training
 
     optimizer = getattr(model, "optimizer", None)
@@ -272,7 +281,9 @@ def _untold(model: Any, checkpoint: Checkpoint) -> list[Any]:
     own = getattr(type(model), "compile_from_config", None) is not keras.Model.compile_from_config
     if checkpoint.layout != "keras_paths" or own or type(default) is not keras.optimizers.RMSprop:
         return []
-    if checkpoint.config is None or not training.forgotten(parse_config(checkpoint.config).get("compile_config")):
+    if checkpoint.config is None:
+        return []
+    if not training.forgotten(parse_config(checkpoint.config, limits).get("compile_config")):
         return []
     name = checkpoint.names_of.get("optimizer/inner_optimizer/vars" if inner else "optimizer/vars")
     same = name is not None and re.fullmatch(r"rm_?sprop(_\d+)?", name) is not None

@@ -9,6 +9,7 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.errors import KioError
+from kio.limits import Limits
 from kio.mapping.h5_stored import StoredLayers
 from kio.models.upgrade import Era
 
@@ -45,11 +46,12 @@ def backend(checkpoint: Checkpoint) -> str | None:
     return "not told; on Theano kernels of convolutions were turned: original_backend says what it was"
 
 
-def outlook(checkpoint: Checkpoint) -> dict[str, Any]:
+def outlook(checkpoint: Checkpoint, limits: Limits | None = None) -> dict[str, Any]:
     """Upgrades that loading the model takes, and what stands against it.
 
     Args:
         checkpoint: An opened checkpoint.
+        limits: Caps on the configuration; None for those that the checkpoint was opened under.
 
     Returns:
         ``upgrades``: how often each rule applies; ``needs``: what of ``kio.layers`` the model
@@ -61,25 +63,27 @@ def outlook(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     if checkpoint.config is None:
         return {}
-    from kio.limits import DEFAULT
     from kio.models.allowlist import Resolver
-    from kio.models.configs import parse_config, upgraded
+    from kio.models.config_text import parse_config
+    from kio.models.configs import upgraded
     from kio.models.safety import check
 
+    limits = limits or checkpoint.limits
     found: dict[str, Any] = {}
     resolver = Resolver()
     try:
         training = checkpoint.metadata.get("training_config")
         done = upgraded(
-            parse_config(checkpoint.config),
+            parse_config(checkpoint.config, limits),
             resolver,
             Era.of(checkpoint.metadata),
-            training=parse_config(training) if training else None,
+            limits,
+            training=parse_config(training, limits) if training else None,
         )
         found["upgrades"] = done.applied
         found["needs"] = [f"kio.layers.{name}" for name in done.kio_objects]
         found["not compiled"] = done.uncompiled
-        check(done.config, resolver, DEFAULT)
+        check(done.config, resolver, limits)
     except KioError as error:
         found["refused"] = str(error)
     return {key: value for key, value in found.items() if value}

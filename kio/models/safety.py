@@ -76,14 +76,14 @@ class _Walk:
         self._nodes += 1
         if self._nodes > self._limits.config_nodes:
             raise LimitError(
-                f"model config: expected at most {self._limits.config_nodes} nodes, found more",
-                hint="raise kio.Limits(config_nodes=…)",
+                f"model config: expected at most limits.config_nodes={self._limits.config_nodes} values, found more",
+                field="config_nodes",
             )
         if depth > self._limits.config_depth:
             raise LimitError(
-                f"model config: expected at most {self._limits.config_depth} levels, found more",
-                field=self._where,
-                hint="raise kio.Limits(config_depth=…)",
+                f"model config: expected at most limits.config_depth={self._limits.config_depth} levels, found more "
+                f"at {self._where}",
+                field="config_depth",
             )
         if isinstance(node, dict):
             if "class_name" in node and "config" in node:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, cast
+from kio.limits import Limits
 from kio.models.upgrade import Era
 from kio.optional import needed
 
@@ -33,6 +34,7 @@ def contents(
     safe_mode: bool = True,
     compat: str | None = None,
     original_backend: str | None = None,
+    limits: Limits | None = None,
 ) -> Contents:
     """What a save of the model in a checkpoint writes today.
 
@@ -40,7 +42,7 @@ def contents(
         checkpoint: Open, with a configuration.
         layout, whole, compat: As for ``save.contents``.
         dtype: Floats become this; None leaves them.
-        verify, custom_objects, safe_mode, original_backend: As for ``load.load_model``.
+        verify, custom_objects, safe_mode, original_backend, limits: As for ``load.load_model``.
 
     Raises:
         MissingDependencyError: without Keras or its backend.
@@ -57,6 +59,7 @@ def contents(
         safe_mode=safe_mode,
         original_backend=original_backend,
         verify=verify,
+        limits=limits,
     )
     made = save.contents(model, layout=layout, whole=whole, compat=compat)
     if dtype is not None:

@@ -7,7 +7,7 @@ The decoded size is never taken from the stream: the chunk's shape gives it.
 
 from dataclasses import dataclass
 
-from kio.errors import LimitError, UnsupportedError
+from kio.errors import UnsupportedError
 
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
@@ -53,8 +53,7 @@ cdef int steps_of(tuple codecs, Step *steps, object where) except -1:
     cdef int n = 0
     compressors = 0
     if len(codecs) > MAX_CODECS:
-        raise LimitError(f"filters: expected at most {MAX_CODECS}, found {len(codecs)}",
-                         tensor=where, field="filters")
+        raise UnsupportedError(f"filters: expected at most {MAX_CODECS}, found {len(codecs)}", tensor=where)
     for name, parameter in codecs:
         number = ROWS.get(name)
         if number is None:

@@ -312,7 +312,8 @@ cdef int _seal_chunks(Tensor self, limits) except -1:
     if decoded > limits.unbacked_bytes and decoded > stored * limits.expansion:
         raise LimitError(
             f"expansion: expected at most limits.expansion={limits.expansion} times the "
-            f"{stored} bytes stored, found {decoded}", source=self.source.name,
+            f"{stored} bytes stored beyond limits.unbacked_bytes={limits.unbacked_bytes}, found {decoded}",
+            source=self.source.name,
             tensor=self.name, field="expansion")
     return 0
 

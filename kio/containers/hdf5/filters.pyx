@@ -16,6 +16,7 @@ Only filters that kio has itself are ever undone: no plugin is looked up.
 
 from kio.errors import LimitError, shown
 
+from kio.raw.codecs cimport MAX_CODECS
 from kio.raw.cursor cimport Cursor, skip, text, u8, u16, u32
 
 # Identification -> codec of kio.raw.codecs.
@@ -73,6 +74,8 @@ cdef Pipeline parse_filters(Structure s, uint64_t offset, uint64_t nbytes, unsig
             pipeline.filters.append((CODECS[filter], first))
         elif pipeline.problem is None:
             pipeline.problem = f"filter {KNOWN.get(filter) or shown(name) or 'unknown'} ({filter})"
+    if len(pipeline.filters) > MAX_CODECS:
+        pipeline.problem = f"{nfilters} filters, of which kio undoes at most {MAX_CODECS}"
     if len([name for name, _ in pipeline.filters if name in COMPRESSORS]) > 1:
         pipeline.problem = "more than one compressor"
     return pipeline

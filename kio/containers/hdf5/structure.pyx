@@ -152,7 +152,8 @@ cdef class Structure:
         if nbytes > self.work:
             raise LimitError(
                 f"structure parsed: expected at most limits.work_factor="
-                f"{self.limits.work_factor} times the file's {self.image.nbytes} bytes, found more",
+                f"{self.limits.work_factor} times the file's {self.image.nbytes} bytes and "
+                f"limits.work_bytes={self.limits.work_bytes}, found more",
                 source=self.name, field="work_factor",
                 hint="the file refers to the same bytes over and over")
         self.work -= nbytes

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kio.limits import DEFAULT, Limits
 from kio.models.upgrade import graph, names
 from kio.models.upgrade.rule import Config, Context, Era, UpgradeError
 
@@ -51,6 +52,7 @@ def upgrade(
     era: Era | None = None,
     is_custom: Callable[[str], bool] | None = None,
     training_config: Config | None = None,
+    limits: Limits = DEFAULT,
 ) -> Upgraded:
     """Rewrite a configuration; one of Keras 3 comes out as it went in.
 
@@ -59,6 +61,7 @@ def upgrade(
         era: Who wrote it; None takes what the configuration itself says.
         is_custom: Whether a name is the user's own: nothing is known about such objects.
         training_config: What it was compiled with, where that is kept apart (legacy HDF5).
+        limits: ``config_nodes`` caps what the shared nodes of Keras 0.x multiply to.
 
     Raises:
         UpgradeError: for what has no equal in Keras 3.
@@ -74,7 +77,7 @@ def upgrade(
         known = Era.of(config)
     order: tuple[str, ...] = ()
     if keras0.is_old(config):
-        old = keras0.convert(config)
+        old = keras0.convert(config, limits)
         config, order, known = old.config, old.order, Era((0,), "0.x")
         training_config = training_config or old.training
     context = Context(known, is_custom or (lambda name: False))

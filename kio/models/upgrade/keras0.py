@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kio.errors import CorruptError, LimitError, shown
-from kio.limits import DEFAULT
+from kio.limits import DEFAULT, Limits
 from kio.models.upgrade.rule import Config, refuse
 
 SOURCE = "keras/layers of Keras 0.3.3"
@@ -58,8 +58,12 @@ def is_old(config: Config) -> bool:
     return "class_name" not in config and inside in config
 
 
-def convert(config: Config) -> Old:
+def convert(config: Config, limits: Limits = DEFAULT) -> Old:
     """Rewrite a model of Keras 0.x.
+
+    Args:
+        config: Parsed.
+        limits: ``config_nodes`` caps what shared nodes multiply to.
 
     Raises:
         UpgradeError: for what has no equal today.
@@ -67,7 +71,7 @@ def convert(config: Config) -> Old:
     """
     names = _Names()
     if config["name"] == _GRAPHS:
-        made = _Graph(names).convert(config)
+        made = _Graph(names, limits).convert(config)
     else:
         layers = _list(config, "layers")
         if layers and _class(layers[0]) == "Merge":
@@ -248,8 +252,8 @@ class _Graph:
         heads: What each layer that is called on several inputs gives, one place a call.
     """
 
-    def __init__(self, names: _Names) -> None:
-        self.names = names
+    def __init__(self, names: _Names, limits: Limits) -> None:
+        self.names, self.limits = names, limits
         self.layers: list[Config] = []
         self.places: dict[str, Place] = {}
         self.heads: dict[str, list[Place]] = {}
@@ -328,10 +332,12 @@ class _Graph:
         for each in _list(stored, "inputs"):
             more = self.heads[each] if isinstance(each, str) and each in self.heads else [self.at(each)]
             self.calls += len(more)
-            if self.calls > DEFAULT.config_nodes:
+            if self.calls > self.limits.config_nodes:
                 # Each shared node may double the calls of the one before.
                 raise LimitError(
-                    f"Graph: expected at most {DEFAULT.config_nodes} calls of shared nodes, found more",
+                    f"Graph: expected at most limits.config_nodes={self.limits.config_nodes} calls of shared nodes, "
+                    "found more",
+                    field="config_nodes",
                     hint="each shared node may double the calls of the one before",
                 )
             given += more
