@@ -8,6 +8,8 @@
 | jax, CPU   | large: the old value's memory| donation (see ``jax_memory``)           |
 |            | else an array                | alias (64-byte aligned) or one copy     |
 | jax, GPU   | an array                     | copy to the device                      |
+| jax, laid  | an array                     | to each device its own part             |
+| out        |                              |                                         |
 | tensorflow | an array                     | alias (64-byte aligned) or one copy     |
 | numpy      | an array                     | the array itself                        |
 | other      | an array                     | ``Variable.assign``                     |
@@ -182,16 +184,19 @@ def _jax_settled(targets: Sequence[Any]) -> None:
 
 
 def _jax_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
-    from kio.models.jax_arrays import canonical, make
+    from kio.models.jax_arrays import canonical, make, shard
     from kio.models.jax_memory import lend
 
     with _quiet() if any(map(_is_narrowed, targets)) else contextlib.nullcontext():
         targets, arrays = _split(targets, arrays, lambda _, array: canonical(array.dtype))
     distributed = variables.is_distributed()
-    values = make(arrays)
-    lend(values)
-    for variable, value in zip(targets, values, strict=True):
-        if not distributed and getattr(variable, "_layout", None) is None:
+    layouts = list(map(variables.layout_of, targets))
+    whole = make([array for array, layout in zip(arrays, layouts, strict=True) if layout is None])
+    lend(whole)
+    values = iter(whole)
+    for variable, array, layout in zip(targets, arrays, layouts, strict=True):
+        value = next(values) if layout is None else shard(array, layout)
+        if not distributed and layout is None:
             variables.set_value(variable, value)
         elif variables.is_deferred(variable):
             variables.initialise_with(variable, value)
@@ -292,6 +297,7 @@ def _tensorflow_put(targets: Sequence[Any], arrays: Sequence[Array]) -> None:
         else:
             variables.settle(variable)
             replace(variables.raw_value(variable), value)
+            variable._initializer = None  # of a variable that was made for its handle
 
 
 def _tensorflow_snapshot(variable: Any) -> Any:

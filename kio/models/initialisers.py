@@ -120,6 +120,7 @@ class Deferral:
         if variable._value is not None:
             return
         self._count(variables.nbytes_of(variable), variable.path)
+        variables.remember(variable)
         variable.__class__ = _deferred_class(variable.__class__)
         self._variables.append(weakref.ref(variable))
 
@@ -173,7 +174,8 @@ def _direct_assign(self: Any, value: Any) -> None:
 
 def _deferred_initialize(self: Any) -> None:
     variables.settle(self)
-    self._deferred_initialize()
+    with variables.as_created(self):
+        self._deferred_initialize()
 
 
 @cache

@@ -45,6 +45,19 @@ def make(arrays: Sequence[Array]) -> list[Any]:
     return [value.copy() for value in values] if _keeps_functions() else values
 
 
+def shard(array: Array, layout: Any) -> Any:
+    """The array in a layout, each part made on its own device; NumPy's own where jax has another word for layouts.
+
+    No device holds more than its part, not even for a moment.
+    """
+    if not isinstance(layout, jax.sharding.Sharding):
+        return array
+    keep = _keeps_functions()
+    return jax.make_array_from_callback(
+        array.shape, layout, lambda index: np.array(array[index]) if keep else np.asarray(array[index])
+    )
+
+
 def _keeps_functions() -> bool:
     """Whether donated memory of NumPy's is not safe here: an older jax with its persistent cache."""
     return jax.__version_info__ < _SAFE and bool(jax.config.jax_compilation_cache_dir)

@@ -103,7 +103,8 @@ def hollow(variable: Any) -> Any:
     if variable._value is None:
         from kio.models.backends import aligned_zeros, tensorflow_tensor
 
-        variable._initialize(tensorflow_tensor(aligned_zeros(variable._shape, variable._dtype)))
+        with variables.as_created(variable):
+            variable._initialize(tensorflow_tensor(aligned_zeros(variable._shape, variable._dtype)))
     return variable._value
 
 

@@ -18,7 +18,10 @@ whose values are about to be read (see ``initialisers.py``).
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -83,6 +86,29 @@ def is_distributed() -> bool:
     return keras.distribution.distribution() is not None
 
 
+def lay_out(variable: Any) -> None:
+    """Give a variable that waits the layout that Keras gives it with its first value, on jax.
+
+    An optimizer's slots, averages and accumulators take theirs from their variable, which by
+    then would have had it.  Before 3.10 they did not, and nothing reads it early.
+    """
+    distribution = get_global_attribute("distribution")
+    if distribution is None or backend_name() != "jax" or getattr(variable, "_layout", variable) is not None:
+        return
+    make = getattr(variable, "_initialize_layout", None)
+    if make is not None:  # since 3.13
+        make()
+    else:
+        layout = distribution.get_variable_layout(variable)
+        variable._layout = getattr(layout, "backend_layout", layout)
+
+
+def layout_of(variable: Any) -> Any:
+    """The layout in the backend's own terms, e.g. a ``jax.sharding.Sharding``; None without one."""
+    layout = getattr(variable, "_layout", None)
+    return getattr(layout, "backend_layout", layout)
+
+
 def in_stateless_scope() -> bool:
     return get_global_attribute("stateless_scope") is not None
 
@@ -136,7 +162,8 @@ def set_value(variable: Any, value: Any) -> None:
 def initialise_with(variable: Any, value: Any) -> None:
     """Give a deferred variable its first value the way Keras does (layout, device, Parameter)."""
     settle(variable)
-    variable._initialize(value)
+    with as_created(variable):
+        variable._initialize(value)
     variable._initializer = None
 
 
@@ -144,4 +171,37 @@ def initialise(variable: Any) -> None:
     """Run the initialiser of a deferred variable, as Keras would have at its creation."""
     settle(variable)
     if variable._value is None:
-        variable._deferred_initialize()
+        with as_created(variable):
+            variable._deferred_initialize()
+
+
+def remember(variable: Any) -> None:
+    """Keep what Keras would have read of a variable at its creation, and others may change before it has a value.
+
+    TensorFlow's own variable is trainable for good if Keras's was when it was made; a layer that
+    is frozen afterwards, and let go later, is trained by it.  On jax it is the layout.
+    """
+    lay_out(variable)
+    if backend_name() == "tensorflow":
+        variable._kio_trainable = variable._trainable
+
+
+@contextlib.contextmanager
+def as_created(variable: Any) -> Iterator[None]:
+    """Give a variable its value as if it were just being made: see ``remember``.
+
+    TensorFlow names its own variable after the scope that is open.
+    """
+    if backend_name() != "tensorflow":
+        yield
+        return
+    now = variable._trainable
+    variable._trainable = variable.__dict__.pop("_kio_trainable", now)
+    parent = variable.path.rpartition("/")[0]
+    # A slash at the end: this scope, not one of that name within the scope that is open.
+    scope = sys.modules["tensorflow"].name_scope(parent + "/") if parent else contextlib.nullcontext()
+    try:
+        with scope:
+            yield
+    finally:
+        variable._trainable = now
