@@ -27,7 +27,10 @@ from types import MethodType
 from typing import Any
 
 import keras
-from keras import ops, tree
+from keras import ops
+
+from kio import layers as old
+from kio.layers.tf_function import flatten, pack
 
 
 def keep(model: Any, unfused: frozenset[str] = frozenset(), compiled: Any = None) -> None:
@@ -64,9 +67,7 @@ def _bind(owner: Any, name: str, function: Any) -> None:
 
 
 def _normalizes(layer: Any) -> bool:
-    from kio import layers
-
-    return type(layer) in (keras.layers.BatchNormalization, layers.BatchNormalization)
+    return type(layer) in (keras.layers.BatchNormalization, old.BatchNormalization)
 
 
 def _normalized(layer: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
@@ -112,14 +113,14 @@ def _spread(weight: Any, outputs: Any) -> Any:
         weight: One for all outputs, or one for each.
         outputs: Of the model.
     """
-    if tree.is_nested(weight):
-        flat, wanted = tree.flatten(weight), tree.flatten(outputs)
+    if isinstance(weight, (list, tuple, dict)):
+        flat, wanted = flatten(weight), flatten(outputs)
         if len(flat) != len(wanted):
             return weight
-        return tree.pack_sequence_as(weight, [_column(w, o) for w, o in zip(flat, wanted, strict=True)])
-    if not tree.is_nested(outputs):
+        return pack(weight, [_column(w, o) for w, o in zip(flat, wanted, strict=True)])
+    if not isinstance(outputs, (list, tuple, dict)):
         return _column(weight, outputs)
-    return tree.map_structure(lambda output: _column(weight, output), outputs)
+    return pack(outputs, [_column(weight, output) for output in flatten(outputs)])
 
 
 def _column(weight: Any, output: Any) -> Any:
