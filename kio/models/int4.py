@@ -97,12 +97,13 @@ class _Kernel:
             if sorted(axes) != list(range(len(axes))) or not axes:
                 return None
             axis = int(axes[0])
+            length = getattr(layer, "_orig_length_along_pack_axis", None)
             if shape is None:
-                shape = list(packed)
-                shape[axis] = layer._orig_length_along_pack_axis
+                # From 3.16 on kernel_shape is the shape before packing.
+                shape = layer.kernel_shape if length is None else (*packed[:axis], length, *packed[axis + 1 :])
             found = cls(layer, tuple(shape), axis, len(axes), packed)
         # In blocks: the scale is a table.
-        grouped = getattr(layer, "_int4_block_size", None) not in (None, -1)
+        grouped = _block_size(layer) not in (None, -1)
         return None if grouped or packed not in (found.old_shape, found.new_shape) else found
 
     def form(self, name: str) -> Form | None:
@@ -137,6 +138,13 @@ class _Kernel:
         reduced = len(self.layer._kernel_reduced_axes)
         scale = np.asarray(stored[0]).reshape((1,) * reduced + self.shape[reduced:])
         return np.asarray(convert_to_numpy(self.layer._adjust_scale_for_quant(convert_to_tensor(scale), "kernel")))
+
+
+def _block_size(layer: Any) -> Any:
+    """How many rows share a scale; from 3.16 on the layer's configuration alone says it."""
+    if hasattr(layer, "_int4_block_size"):
+        return layer._int4_block_size
+    return getattr(getattr(layer, "quantization_config", None), "block_size", None)
 
 
 def unpacked(bytes_: Array, n: int, axis: int) -> Array:

@@ -25,6 +25,23 @@ SINCE: dict[str, tuple[tuple[int, int], str]] = {
 }
 
 
+class WithGate(layers.Dense):
+    """Has a weight that Dense does not know."""
+
+    def build(self, shape: Any) -> None:
+        super().build(shape)
+        self.gate = self.add_weight(shape=(3,), name="gate")
+
+
+def dense_stores_all() -> bool:
+    """Whether a Dense of this Keras stores whatever it has, as before models were quantized."""
+    layer = WithGate(3)
+    layer.build((None, 4))
+    store: dict[str, Any] = {}
+    layer.save_own_variables(store)
+    return len(store) == 3
+
+
 def missing(name: str) -> str:
     """Why this Keras cannot build a kind; empty if it can."""
     since, what = SINCE.get(name, ((3, 0), ""))

@@ -21,7 +21,7 @@ from kio.errors import FormatError, MatchError  # noqa: E402
 from kio.mapping import keras_paths  # noqa: E402
 from kio.models import keras3, load  # noqa: E402
 
-from . import graphs  # noqa: E402
+from . import graphs, kinds  # noqa: E402
 
 VERSION = tuple(int(n) for n in keras.__version__.split(".")[:3])
 named = pytest.mark.skipif(VERSION < (3, 6), reason="Keras before 3.6 stores no names")
@@ -226,10 +226,7 @@ def test_a_layer_is_skipped_whole(tmp_path: Path) -> None:
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.skipif(
-    layers.Dense.load_own_variables is layers.Layer.load_own_variables,
-    reason="in this Keras Dense saves whatever it has",
-)
+@pytest.mark.skipif(kinds.dense_stores_all(), reason="in this Keras Dense saves whatever it has")
 def test_a_dense_subclass_with_more_weights_says_so(tmp_path: Path) -> None:
     class Gated(layers.Dense):
         def build(self, shape: Any) -> None:

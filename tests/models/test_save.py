@@ -95,7 +95,9 @@ def test_folder(small: Any, tmp_path: Path) -> None:
     result = kio.save_model(small, folder, zipped=False)
     assert left(folder) == ["README.md", "config.json", "metadata.json", "model.weights.h5"]
     assert result.nbytes == sum(os.path.getsize(folder / name) for name in left(folder)[1:])
-    assert_same_weights(small, keras.saving.load_model(folder))
+    if kinds.VERSION >= (3, 4):  # those before read no folders
+        assert_same_weights(small, keras.saving.load_model(folder))
+    assert_same_weights(small, kio.load_model(folder))
     with pytest.raises(ValueError, match=r"without \.keras"):
         kio.save_model(small, tmp_path / "x.keras", zipped=False)
 
@@ -152,6 +154,8 @@ class InSet(keras.layers.Layer):
 
 
 def tied() -> Any:
+    if kinds.dense_stores_all():
+        pytest.skip("this Keras stores the gate, too")
     return kinds.chain(Tied(3), shape=(4,))
 
 
