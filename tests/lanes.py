@@ -93,23 +93,23 @@ TABLE: tuple[Row, ...] = (
             "models/test_save_h5.py::test_whole_model_is_that_of_stock",
             "models/test_save_h5.py::test_weights_are_those_of_stock",
             "models/test_save_h5.py::test_kio_and_stock_load_it",
-        ),
-        _NAME,
-        "every kind of model saved, in one of the forms",
-    ),
-    Row(
-        (
             "models/test_initialisers.py::test_unfilled_model_equals_stock",
             "models/test_initialisers.py::test_filled_model_runs_no_initialiser",
             "models/test_h5_layers.py::test_every_kind_equals_stock",
         ),
         _NAME,
-        "every kind of model built unfilled, built filled, or filled from a legacy file",
+        "every kind of model saved in one of the forms, built unfilled, built filled, or filled from a legacy file",
     ),
     Row(
         ("models/test_training.py::test_what_keras_3_saves_as_h5_trains_on",),
         None,
         "one optimizer in three, trained on from a legacy file of Keras 3",
+        every=3,
+    ),
+    Row(
+        ("models/test_through.py::test_stock_keras_loads_what_becomes_of_old_models",),
+        None,
+        "one old model in three, converted and loaded by stock Keras",
         every=3,
     ),
     Row(
