@@ -216,6 +216,18 @@ enum kio_status kio_inflate_zlib(void *dst, size_t dst_nbytes_max, const void *s
 enum kio_status kio_lzf_decompress(void *dst, size_t dst_nbytes_max, const void *src,
 				   size_t src_nbytes, size_t *dst_nbytes_out);
 
+/*
+ * Snappy's raw format, whole buffers.  kio_snappy_size only reads the decoded size in front.
+ *   KIO_TRUNCATED  src ends inside an element, or before the decoded size is reached
+ *   KIO_CORRUPT    the size is no varint of 32 bits; an element goes beyond it; a match
+ *                  starts before dst
+ *   KIO_LIMIT      the decoded size is above dst_nbytes_max; nothing is decoded
+ * A stream cannot hold more than 22 times its own size.
+ */
+enum kio_status kio_snappy_size(const void *src, size_t src_nbytes, size_t *dst_nbytes_out);
+enum kio_status kio_snappy_decompress(void *dst, size_t dst_nbytes_max, const void *src,
+				      size_t src_nbytes, size_t *dst_nbytes_out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 #     span(image, offset, nbytes)      a cursor on exactly those bytes, or TruncatedError
 #     enter(c, image, offset, nbytes)  the same, in place
 #     u8 u16 u32 u64 uint(width)       little-endian, advance
+#     varint                           seven bits a byte, the lowest first, at most 64 bits; advances
 #     skip  seek  left  tell           where it stands
 #     starts(c, magic, 4)              whether the next bytes are the magic
 #     expect(c, magic, 4)              CorruptError unless they are; advances
@@ -122,6 +123,27 @@ cdef inline uint32_t u32(Cursor *c) except? 0xDEAD:
 
 cdef inline uint64_t u64(Cursor *c) except? 0xDEAD:
     return uint(c, 8)
+
+
+cdef inline uint64_t varint(Cursor *c) except? 0xDEAD:
+    """An unsigned integer as protocol buffers and LevelDB write it, in 1 to 10 bytes."""
+    cdef uint64_t v = 0
+    cdef uint8_t byte
+    cdef unsigned shift = 0
+    cdef size_t begin = c.at
+    while shift < 64:
+        need(c, 1)
+        byte = c.base[c.at]
+        c.at += 1
+        v |= <uint64_t>(byte & 127) << shift
+        if byte < 128:
+            if shift == 63 and byte > 1:
+                break
+            return v
+        shift += 7
+    from kio.errors import CorruptError
+    raise CorruptError("varint: expected at most 64 bits, found more",
+                       source=(<Image>c.image).source.name, offset=c.origin + begin)
 
 
 cdef inline bint starts(const Cursor *c, const char *magic, size_t nbytes) noexcept:

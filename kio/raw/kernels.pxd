@@ -53,3 +53,7 @@ cdef Status inflate_zlib(
 cdef Status lzf_decompress(
     void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
     size_t *dst_nbytes_out) noexcept nogil
+cdef Status snappy_size(const void *src, size_t src_nbytes, size_t *dst_nbytes_out) noexcept nogil
+cdef Status snappy_decompress(
+    void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
+    size_t *dst_nbytes_out) noexcept nogil

@@ -149,6 +149,10 @@ cdef extern from "kio.h" nogil:
     int kio_lzf_decompress(
         void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
         size_t *dst_nbytes_out) noexcept
+    int kio_snappy_size(const void *src, size_t src_nbytes, size_t *dst_nbytes_out) noexcept
+    int kio_snappy_decompress(
+        void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
+        size_t *dst_nbytes_out) noexcept
 
 
 # ---------------------------------------------------------------------- for cimport
@@ -261,6 +265,16 @@ cdef Status lzf_decompress(
         void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
         size_t *dst_nbytes_out) noexcept nogil:
     return <Status>kio_lzf_decompress(dst, dst_nbytes_max, src, src_nbytes, dst_nbytes_out)
+
+
+cdef Status snappy_size(const void *src, size_t src_nbytes, size_t *dst_nbytes_out) noexcept nogil:
+    return <Status>kio_snappy_size(src, src_nbytes, dst_nbytes_out)
+
+
+cdef Status snappy_decompress(
+        void *dst, size_t dst_nbytes_max, const void *src, size_t src_nbytes,
+        size_t *dst_nbytes_out) noexcept nogil:
+    return <Status>kio_snappy_decompress(dst, dst_nbytes_max, src, src_nbytes, dst_nbytes_out)
 
 
 # -------------------------------------------------------- for tests and benchmarks
@@ -571,6 +585,15 @@ def lzf_decompress_into(uint8_t[::1] dst, const uint8_t[::1] src):
     cdef int status
     with nogil:
         status = kio_lzf_decompress(first_of_dst(dst), dst.shape[0], first(src), src.shape[0], &dst_nbytes)
+    return STATUS[status], dst_nbytes
+
+
+def snappy_decompress_into(uint8_t[::1] dst, const uint8_t[::1] src):
+    """Decode a raw Snappy stream into ``dst``; returns (status, bytes decoded)."""
+    cdef size_t dst_nbytes = 0
+    cdef int status
+    with nogil:
+        status = kio_snappy_decompress(first_of_dst(dst), dst.shape[0], first(src), src.shape[0], &dst_nbytes)
     return STATUS[status], dst_nbytes
 
 

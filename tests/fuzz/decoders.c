@@ -1,5 +1,5 @@
 /*
- * decoders.c - libFuzzer target of csrc's decoders: inflate, its zlib wrapper, LZF
+ * decoders.c - libFuzzer target of csrc's decoders: inflate, its zlib wrapper, LZF, Snappy
  *
  *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc \
  *         tests/fuzz/decoders.c csrc/(all).c -o /tmp/decoders
@@ -64,6 +64,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
 	MUST(status != KIO_OK || kio_adler32(1, dst, dst_nbytes) != 0);
 	status = kio_lzf_decompress(dst, room, src, src_nbytes, &dst_nbytes);
 	MUST(dst_nbytes <= room && (status != KIO_OK || src_nbytes == 0 || dst_nbytes > 0));
+	status = kio_snappy_decompress(dst, room, src, src_nbytes, &dst_nbytes);
+	MUST(dst_nbytes <= room && dst_nbytes <= 22 * src_nbytes);
+	used = 0;
+	MUST(status != KIO_OK || (kio_snappy_size(src, src_nbytes, &used) == KIO_OK && used == dst_nbytes));
 	free(dst);
 	free(src);
 	return 0;
