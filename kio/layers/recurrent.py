@@ -7,6 +7,8 @@ finds no such argument in its recurrent layers, and goes through the padding.  T
 Where a layer keeps its state between batches, Keras 2 took the state that it was handed only
 while its own was zero; Keras 3 always does.
 
+Steps that are written out (``unroll``) lose masks in Keras 3 in ways of their own; see ``_written_out``.
+
 At a masked step a layer gives what it gave one step before, and zeros before the first step that
 counts.  Keras's backends for JAX and NumPy take the first state for what was given before.
 """
@@ -28,6 +30,11 @@ class _Handed:
         sequences_mask: Of the sequence, ``(batch, time)``; Keras fills it in.
     """
 
+    unroll: bool
+    go_backwards: bool
+    return_sequences: bool
+    zero_output_for_mask: bool
+
     def call(
         self,
         sequences: Any,
@@ -41,13 +48,36 @@ class _Handed:
         return super().call(sequences, initial_state=state, mask=given, training=training)  # type: ignore[misc]
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any = False) -> Any:
+        run = self._written_out if self.unroll and mask is not None else self._loop
+        return run(sequences, initial_state, mask, training)
+
+    def _written_out(self, sequences: Any, initial_state: Any, mask: Any, training: Any) -> Any:
+        """Steps one by one, as a loop.
+
+        Keras 2 zeroed all outputs at once behind them: those of a sequence that goes backwards by the mask of the
+        sequence itself, step by step from its front.  Keras 3 does not on JAX, and takes no such mask on torch.
+        """
+        zeroed = self.zero_output_for_mask
+        self.unroll = self.zero_output_for_mask = False
+        try:
+            last, outputs, states = self._loop(sequences, initial_state, mask, training)
+        finally:
+            self.unroll, self.zero_output_for_mask = True, zeroed
+        if zeroed:
+            final = mask[:, 0 if self.go_backwards else -1]
+            last = ops.where(_wide(final, last), last, ops.zeros_like(last))
+            if self.return_sequences:
+                outputs = ops.where(_wide(mask, outputs), outputs, ops.zeros_like(outputs))
+        return last, outputs, states
+
+    def _loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any) -> Any:
         last, outputs, states = super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc]
         if mask is not None and keras.config.backend() in ("jax", "numpy"):
             # In the order of the loop: true from the first step that counts.
-            steps = ops.flip(mask, axis=1) if self.go_backwards else mask  # type: ignore[attr-defined]
+            steps = ops.flip(mask, axis=1) if self.go_backwards else mask
             seen = ops.cumsum(ops.cast(steps, "int32"), axis=1) > 0
             last = ops.where(_wide(seen[:, -1], last), last, ops.zeros_like(last))
-            if self.return_sequences:  # type: ignore[attr-defined]
+            if self.return_sequences:
                 outputs = ops.where(_wide(seen, outputs), outputs, ops.zeros_like(outputs))
         return last, outputs, states
 
@@ -90,9 +120,9 @@ class GRU(_Handed, keras.layers.GRU):  # type: ignore[misc]
 class RNN(_Handed, keras.layers.RNN):  # type: ignore[misc]
     """With the mask of its sequence beside a state, and any cell: what was given before is one more state."""
 
-    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any = False) -> Any:
+    def _loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any) -> Any:
         if mask is None:
-            return super().inner_loop(sequences, initial_state, mask, training)
+            return super()._loop(sequences, initial_state, mask, training)
         options = {"training": training} if getattr(self.cell, "_call_has_training_arg", False) else {}
         size = getattr(self.cell, "output_size", None) or self.state_size[0]
         before = ops.zeros((ops.shape(sequences)[0], size), dtype=self.compute_dtype)
@@ -115,18 +145,47 @@ class RNN(_Handed, keras.layers.RNN):  # type: ignore[misc]
         return last, outputs, list(states)[1:]
 
 
+class _Images(_Handed):
+    """Recurrent layers of images: on JAX and NumPy the mask of a step was lined up with the axes of the image."""
+
+    cell: Any
+
+    def _loop(self, sequences: Any, initial_state: Any, mask: Any, training: Any) -> Any:
+        if mask is None or keras.config.backend() not in ("jax", "numpy"):
+            return super()._loop(sequences, initial_state, mask, training)
+        zeroed = self.zero_output_for_mask
+
+        def step(inputs: Any, states: Any) -> Any:
+            x, counts = inputs
+            before, *own = states
+            made, new = self.cell(x, own, training=training)
+            kept = [ops.where(_wide(counts, now), now, old) for now, old in zip(new, own, strict=True)]
+            given = ops.where(_wide(counts, made), made, ops.zeros_like(made) if zeroed else before)
+            return given, [given, *kept]
+
+        last, outputs, states = rnn(
+            step,
+            (sequences, ops.cast(mask, "bool")),
+            [ops.zeros_like(initial_state[0]), *initial_state],
+            go_backwards=self.go_backwards,
+            input_length=sequences.shape[1],
+            return_all_outputs=self.return_sequences,
+        )
+        return last, outputs, list(states)[1:]
+
+
 @keras.saving.register_keras_serializable("kio", "ConvLSTM1D")
-class ConvLSTM1D(_Handed, keras.layers.ConvLSTM1D):  # type: ignore[misc]
+class ConvLSTM1D(_Images, keras.layers.ConvLSTM1D):  # type: ignore[misc]
     """With the mask of its sequence beside a state."""
 
 
 @keras.saving.register_keras_serializable("kio", "ConvLSTM2D")
-class ConvLSTM2D(_Handed, keras.layers.ConvLSTM2D):  # type: ignore[misc]
+class ConvLSTM2D(_Images, keras.layers.ConvLSTM2D):  # type: ignore[misc]
     """With the mask of its sequence beside a state."""
 
 
 @keras.saving.register_keras_serializable("kio", "ConvLSTM3D")
-class ConvLSTM3D(_Handed, keras.layers.ConvLSTM3D):  # type: ignore[misc]
+class ConvLSTM3D(_Images, keras.layers.ConvLSTM3D):  # type: ignore[misc]
     """With the mask of its sequence beside a state."""
 
 

@@ -226,14 +226,62 @@ def test_what_is_not_trained_trains_nothing_within(tmp_path: Any) -> None:
 ONE = {"units": 1, "activation": "linear", "return_sequences": True, "unroll": True}
 
 
-def test_unrolled_halves_under_a_mask() -> None:
-    within = layer("SimpleRNN", "rnn", [], zero_output_for_mask=True, **ONE)
+PADDED = np.array([[[1], [2], [0]]], "float32")
+
+
+@pytest.mark.parametrize(
+    ("x", "unroll", "expected"),
+    [
+        (STEPS, True, [[1.5, 4.0], [0.0, 0.0], [4.0, 2.5]]),
+        # Written out, tf.keras put the zeros of the half that goes backwards where the mask has them from the front.
+        (PADDED, True, [[1.5, 0.0], [4.0, 2.5], [0.0, 0.0]]),
+        (PADDED, False, [[1.5, 4.0], [4.0, 2.5], [0.0, 0.0]]),
+    ],
+)
+def test_unrolled_halves_under_a_mask(x: Any, unroll: bool, expected: Any) -> None:
+    within = layer("SimpleRNN", "rnn", [], zero_output_for_mask=True, **{**ONE, "unroll": unroll})
     config = chain(
         [3, 1],
         layer("Masking", "m", [], mask_value=0.0),
         layer("Bidirectional", "b", [], layer=within, merge_mode="concat"),
     )
-    assert run(built(config, fill=1.0), STEPS)[0].tolist() == [[[1.5, 4.0], [0.0, 0.0], [4.0, 2.5]]]
+    assert run(built(config, fill=1.0), x)[0].tolist() == [expected]
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_steps_written_out_are_those_of_a_loop(kind: str) -> None:
+    cells = {"cell": {"class_name": "GRUCell", "config": {"units": 2}}} if kind == "RNN" else {"units": 2}
+    found = []
+    for unroll in (True, False):
+        rnn = layer(kind, "rnn", [], return_sequences=True, zero_output_for_mask=True, unroll=unroll, **cells)
+        model = built(chain([3, 1], layer("Masking", "m", [], mask_value=0.0), rnn), fill=0.3)
+        found.append(run(model, PADDED)[0])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert found[0][0, 2].tolist() == [0.0, 0.0] != found[0][0, 1].tolist()
+
+
+@pytest.mark.parametrize(("batch", "rows"), [(2, 2), (3, 2)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_mask_of_images_counts_steps(batch: int, rows: int, padding: str) -> None:
+    # As if the masked step had never been; as many samples as rows, and more.
+    options = {"filters": 1, "kernel_size": [1], "padding": padding, "return_sequences": True}
+    hidden = {"class_name": "TFOpLambda", "config": {"name": "counts", "function": "math.not_equal"}, "name": "counts"}
+    hidden["inbound_nodes"] = [["steps", 0, 0, {"y": 0}]]
+    layers = [source("x", [None, 3, rows, 1]), source("steps", [None, 3], "int32"), hidden]
+    layers.append(layer("ConvLSTM1D", "c", [(["x"], {"mask": ["counts", 0, 0]})], **options))
+    model = built(functional(layers, ["x", "steps"], ["c"]), fill=0.3)
+    x = np.arange(batch * 3 * rows, dtype="float32").reshape(batch, 3, rows, 1) / 9
+    counts = np.tile(np.array([[1, 0, 1]], "int32"), (batch, 1))
+    made = run(model, x, counts)[0]
+    plain = built(chain([2, rows, 1], layer("ConvLSTM1D", "c", [], **options)), fill=0.3)
+    expected = run(plain, x[:, [0, 2]])[0]
+    assert made[:, [0, 2]] == pytest.approx(expected, abs=1e-6)
+    assert made[:, 1] == pytest.approx(expected[:, 0], abs=1e-6)
+
+
+def test_steps_without_a_mask_stay_keras_own() -> None:
+    model = built(chain([3, 1], layer("SimpleRNN", "rnn", [], **ONE)), fill=1.0)
+    assert kinds(model)["rnn"] == "keras.SimpleRNN" and model.get_layer("rnn").unroll
 
 
 @pytest.mark.parametrize(("zero", "expected"), [(False, [[2.5, 2.5, 4.0]]), (True, [[2.5, 0.0, 4.0]])])

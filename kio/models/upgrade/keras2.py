@@ -84,18 +84,6 @@ def _bessel(config: Config, context: Context) -> bool:
     return config.get("axis") in (3, [3], 4, [4])
 
 
-def _rolled(config: Config, context: Context) -> bool:
-    """The same steps in a loop: where they were written out, Keras 3 mixes masks up or does not take them.
-
-    On JAX ``zero_output_for_mask`` is not looked at, which both halves of a Bidirectional have; on torch a mask
-    that goes backwards is refused.
-    """
-    if config.get("unroll") is not True:
-        return False
-    config["unroll"] = False
-    return True
-
-
 def _pair(config: Config, context: Context) -> bool:
     """Keras 2 broadcast the mean and variance of a Normalization to each other."""
     mean, variance = config.get("mean"), config.get("variance")
@@ -214,7 +202,6 @@ RULES = rules(SOURCE, (
     ("input_length", "*", dropped("input_length")),
     ("reset_after of an old GRU", "GRU GRUCell", _reset_after),
     ("alpha of a LeakyReLU", "LeakyReLU", renamed("alpha", "negative_slope")),
-    ("unrolled steps in a loop", _RECURRENT, _rolled),
     ("variances of samples while training", "BatchNormalization", _bessel),
     ("axis in a list", "BatchNormalization", _axis),
     ("scale and center as numbers", "BatchNormalization", _bool_scale),

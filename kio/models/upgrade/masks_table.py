@@ -152,16 +152,16 @@ def _one_mask(inputs: Inputs) -> bool:
 
 
 def _recurrent(inputs: Inputs) -> bool:
-    """Whether a state and a mask, or two states, or a mask and a cell that nobody knows meet."""
+    """Whether a state and a mask, two states, or a mask and steps written out or a cell that nobody knows meet."""
     named = inputs.kwargs.get("mask")
     masked = named is not None or any(mask is not None for mask in inputs.masks[:1])
     handed = inputs.kwargs.get("initial_state") is not None
     inner = inputs.config.get("layer", {}).get("config", {}) if inputs.name == "Bidirectional" else inputs.config
-    kept = bool(inner.get("stateful"))
-    forced = str(inputs.config.get("layer", {}).get("class_name")).startswith("ConvLSTM") and inner.get(
-        "return_sequences"
-    )
-    return (handed and kept) or (masked and (handed or kept or bool(forced) or _unknown_cell(inner)))
+    behind = inputs.config.get("backward_layer") or {}
+    kept, unrolled = bool(inner.get("stateful")), bool(inner.get("unroll") or behind.get("config", {}).get("unroll"))
+    # JAX lines the mask of a step up with the last axes of an image.
+    images = "ConvLSTM" in f"{inputs.name} {inputs.config.get('layer', {}).get('class_name')}"
+    return (handed and kept) or (masked and (handed or kept or unrolled or images or _unknown_cell(inner)))
 
 
 def _unknown_cell(config: Config) -> bool:
