@@ -58,7 +58,8 @@ def distance(found: Any, wanted: Any) -> float:
         return float("inf")
     if not wanted.size:
         return 0.0
-    scale = max(float(np.abs(wanted).max()), 1e-6)
+    # Inputs and weights are of the order of one: what is left of a difference of two such is rounding.
+    scale = max(float(np.abs(wanted).max()), 1e-3)
     worst = float(np.abs(found.astype("f8") - wanted.astype("f8")).max()) / scale
     return worst if np.isfinite(worst) else float("inf")
 
