@@ -51,7 +51,10 @@ def kernels(model: Any) -> dict[str, Any]:
     found = {}
     for layer in model.layers:
         if getattr(layer, "quantization_mode", None) == "int4" and hasattr(layer, "_kernel"):
-            rows, columns = layer._kernel.shape[0], getattr(layer, "_int4_unpacked_column_size", None) or layer.units
+            rows = layer._kernel.shape[0]
+            columns = getattr(layer, "_int4_unpacked_column_size", None) or getattr(layer, "units", None)
+            # From 3.16 on an EinsumDense says the whole shape only.
+            columns = columns or int(np.prod(layer.kernel_shape)) // rows
             values = int4.unpacked(keras.ops.convert_to_numpy(layer._kernel), columns, 1)
             found[layer.name] = values.reshape(rows, columns) / keras.ops.convert_to_numpy(layer.kernel_scale)
     return found
