@@ -185,10 +185,10 @@ def _key(text: str) -> Any:
     return tuple(parts)
 
 
-def _json_of(value: Any) -> Any:
+def _text_of(value: Any) -> Any:
     """Text of files as JSON has it; what is no UTF-8 is shown in escapes."""
     if isinstance(value, list):
-        return [_json_of(each) for each in value]
+        return [_text_of(each) for each in value]
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
@@ -207,9 +207,15 @@ def cat(args: argparse.Namespace) -> int:
             hint = f"nearest: {', '.join(near)}; " if near else ""
             print(f"kio: no tensor {name!r}; {hint}`kio ls {args.file}` lists them", file=sys.stderr)
             return 1
-        array = np.asarray(ckpt[name]) if key is None else ckpt[name][key]
+        array = np.asarray(ckpt[name] if key is None else ckpt[name][key])
     threshold = sys.maxsize if args.all else 1000
-    _print(args.json, _json_of(array.tolist()), np.array2string(np.asarray(array), threshold=threshold))
+    value = array.tolist()
+    # Bytes of a type that NumPy lacks are no text.
+    _print(
+        args.json,
+        _text_of(value) if array.dtype.kind in "SO" else value,
+        np.array2string(array, threshold=threshold),
+    )
     return 0
 
 

@@ -39,6 +39,8 @@ total count seed_generator_state true_positives true_negatives false_positives f
 total_confusion_matrix total_cm
 """
 _COUNTED = frozenset(_COUNTERS.split())
+# Groups beside the layers: of a compiled model's metrics, and of kio's own backups of a training.
+_GROUPS = frozenset({"metrics", "training_state"})
 # What has no name of its own is called so.
 _VARIABLE = "variable"
 
@@ -108,8 +110,8 @@ def numbers_of(path: str) -> tuple[int, ...]:
 
 
 def is_state(name: str) -> bool:
-    """Whether a stored tensor is state of an optimizer, a metric or a random layer, by its name."""
+    """Whether a stored tensor is state of an optimizer, a metric, a random layer or a backup, by its name."""
     parts = name.split("/")
     return any(_spelled(stem_of(part)[0]) in _OPTIMIZERS for part in parts[:2]) or (
-        parts[0] == "metrics" or stem_of(parts[-1])[0] in _COUNTED
+        parts[0] in _GROUPS or stem_of(parts[-1])[0] in _COUNTED
     )
