@@ -220,9 +220,9 @@ def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None, 
         FormatError: if it is no such JSON.
     """
     with needed("kio.model_from_json"):
-        from kio.models import loader
+        from kio.models.builder import deferred
 
-    return loader.build(text, custom_objects, limits=limits)
+    return deferred.build(text, custom_objects, limits=limits)
 
 
 def model_from_config(
@@ -230,9 +230,9 @@ def model_from_config(
 ) -> Any:
     """As ``model_from_json``, from the parsed JSON."""
     with needed("kio.model_from_config"):
-        from kio.models import loader
+        from kio.models.builder import deferred
 
-    return loader.build(config, custom_objects, limits=limits)
+    return deferred.build(config, custom_objects, limits=limits)
 
 
 def stream(

@@ -20,8 +20,10 @@ import keras
 from kio import api, writing
 from kio.errors import FormatError, MatchError, UnknownFormatError, UnsupportedError
 from kio.keras_private import print_msg
-from kio.models import load, rng, save, snapshot, training_state
-from kio.models.training_state import TrainingState
+from kio.models import load, save
+from kio.models.memory import snapshot
+from kio.models.store import rng, training_state
+from kio.models.store.training_state import TrainingState
 from kio.raw import pending
 from kio.raw.sink import Sink
 from kio.reports import SaveResult

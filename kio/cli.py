@@ -89,7 +89,7 @@ def ls(args: argparse.Namespace) -> int:
 
 def _model_summary(ckpt: Checkpoint) -> dict[str, Any]:
     """Class, name and number of layers of a model configuration, without building it."""
-    from kio.models.config_text import check_text, recursion
+    from kio.models.builder.config_text import check_text, recursion
 
     if ckpt.config is None:
         return {}
@@ -109,7 +109,7 @@ def _model_summary(ckpt: Checkpoint) -> dict[str, Any]:
 
 def _legacy(ckpt: Checkpoint) -> dict[str, Any]:
     """Writer of the file, and what loading its model takes today."""
-    from kio.models.outlook import backend, outlook, writer
+    from kio.models.info import backend, outlook, writer
 
     facts: dict[str, Any] = {"written by": writer(ckpt)}
     try:
@@ -303,8 +303,8 @@ def convert(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> int:
     """Show which variable of a model gets which tensor of a file."""
     optional.choose_backend("kio plan", optional.LOOKS)
-    from kio.models import loader
-    from kio.models.upgrade import Era
+    from kio.models.builder import deferred
+    from kio.models.eras.upgrade import Era
 
     limits = _limits(args)
     found: list[Any] = []
@@ -320,7 +320,7 @@ def plan(args: argparse.Namespace) -> int:
             print(f"kio: {args.model} holds no model configuration", file=sys.stderr)
             return 2
         stored = sum(tensor.nbytes for tensor in ckpt.values())
-        loader.load_model(ckpt.config, match, era=Era.of(ckpt.metadata), nbytes_stored=stored, limits=limits)
+        deferred.load_model(ckpt.config, match, era=Era.of(ckpt.metadata), nbytes_stored=stored, limits=limits)
     _print(args.json, found[0].as_dict(), str(found[0]))
     return 0 if found[0].fits else 1
 

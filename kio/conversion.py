@@ -12,7 +12,7 @@ from kio.contents import Contents, Value, cast, parents, value_of
 from kio.errors import UnsupportedError, shown
 from kio.formats.format import Format
 from kio.formats.keras_weights import text_of
-from kio.mapping.h5_stored import TOP
+from kio.mapping.h5.stored import TOP
 from kio.mapping.selection import Renamer, renamer
 from kio.raw import transfer
 from kio.raw.tensor import Tensor

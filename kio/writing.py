@@ -263,9 +263,9 @@ def convert(
         if _takes_the_model(checkpoint, chosen, compat):
             if rename is not None:
                 raise UnsupportedError("rename: expected None, as names are the model's, found one")
-            from kio.models import through
+            from kio.models import convert
 
-            contents = through.contents(
+            contents = convert.contents(
                 checkpoint,
                 layout=_layout_of(chosen),
                 whole=chosen.name in _MODELS,
@@ -288,7 +288,7 @@ def convert(
 
 def _takes_the_model(checkpoint: Checkpoint, format: Format, compat: str | None) -> bool:
     """Whether names or configuration of a model mean something else in the other format."""
-    from kio.models import through
+    from kio.models import convert
 
     if compat is not None:
         if format.name not in (*GROUPED, "keras_h5"):
@@ -303,7 +303,7 @@ def _takes_the_model(checkpoint: Checkpoint, format: Format, compat: str | None)
     if format.name == "keras_h5":
         # Copied where it has lists of layers already, or where there is no model to make them of.
         return checkpoint.config is not None and checkpoint.layout != "h5_layers"
-    if format.name not in GROUPED or not through.is_old(checkpoint):
+    if format.name not in GROUPED or not convert.is_old(checkpoint):
         return False
     return format.name in _MODELS or checkpoint.layout == "h5_layers"
 
@@ -451,7 +451,7 @@ def _create(
             after()
         return nbytes
 
-    from kio.models import snapshot
+    from kio.models.memory import snapshot
 
     def stage(arena: Arena) -> None:
         snapshot.take(contents, arena)

@@ -297,7 +297,7 @@ def test_shuffled_data_are_shuffled_alike(tmp_path: Path, kill: tuple[int, int |
 
 
 def test_damaged_random_numbers_are_refused() -> None:
-    from kio.models import rng
+    from kio.models.store import rng
 
     good = rng.encode(rng.capture())
     rng.apply(rng.decode(good))
@@ -421,7 +421,7 @@ def test_no_backup_when_told_so(tmp_path: Path) -> None:
 
 
 def test_other_seeds_are_left_with_a_warning(tmp_path: Path) -> None:
-    from kio.models import training_state
+    from kio.models.store import training_state
 
     model = made()
     state = [np.zeros(3, "float32")]

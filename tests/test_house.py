@@ -26,6 +26,10 @@ GROUND = ("errors", "limits", "dtypes", "optional", "keras_private")
 FLOORS = {**dict.fromkeys(GROUND, 0), "raw": 1, "containers": 2, "checkpoint": 3, "contents": 3}
 FLOORS |= {"formats": 4, "mapping": 4, "models": 5, "layers": 5}
 FRONT = 6
+# The same within rooms: parts of one floor do not see each other.  What is not listed is above all of them.
+INSIDE = {"kio.models.allowlist": 0, "kio.models.memory": 1, "kio.models.eras": 1}
+INSIDE |= {"kio.models.builder": 2, "kio.models.live": 2, "kio.models.store": 3}
+INSIDE |= {"kio.mapping.h5": 1, "kio.mapping.keras3": 1}
 
 PYTHON = sorted(path for path in KIO.rglob("*.py"))
 CYTHON = sorted(path for suffix in ("pyx", "pxd") for path in KIO.rglob(f"*.{suffix}"))
@@ -82,6 +86,68 @@ def test_1_imports_only_go_down_and_2_the_wings_do_not_meet(path):
             continue
         assert floor_of(name) <= floor_of(me), f"{me} reaches up to {name}"
         assert {me.split(".")[1], name.split(".")[1]} != {"formats", "mapping"}, f"{me} crosses to {name}"
+
+
+def part_of(module):
+    """The room of models or mapping that a module is in: ``kio.models.live`` of ``kio.models.live.walk``."""
+    return ".".join(module.split(".")[:3])
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=shown)
+def test_1_inside_the_rooms_too(path):
+    me = part_of(module_of(path))
+    for name in imports(path):
+        other = part_of(name)
+        if me in INSIDE and other in INSIDE and other != me:
+            assert INSIDE[other] < INSIDE[me], f"{module_of(path)} reaches over to {name}"
+        # Whatever has no floor of its own is a front: of models, of mapping.
+        front = name.count(".") >= 2 and name.startswith("kio.models.") and other not in INSIDE
+        assert not (me in INSIDE and me.startswith("kio.models.") and front), f"{module_of(path)} reaches up to {name}"
+
+
+def test_1_no_circles():
+    """Whom a module imports, at its head or in a function, does not come back to it."""
+    modules = {module_of(path): path for path in [*PYTHON, *CYTHON] if path.suffix != ".pxd"}
+    graph = {name: {other for other in known(path, modules) if other != name} for name, path in modules.items()}
+    done = set()
+
+    def visit(name, way):
+        assert name not in way, "a circle: " + " -> ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, [*way, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+def known(path, modules):
+    """The modules among these that a file imports when it runs; a name of a package is that package's."""
+    if path.suffix == ".py":
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        typing = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for inner in ast.walk(node)
+        }
+        found = [
+            node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in typing
+        ]
+        names = [(node.module, name.name) for node in found if isinstance(node, ast.ImportFrom) for name in node.names]
+        names += [(name.name, "") for node in found if isinstance(node, ast.Import) for name in node.names]
+    else:
+        names = [
+            (module, name.split()[0])
+            for module, listed in re.findall(r"^\s*from\s+([\w.]+)\s+c?import\s*\(?([^)\n]*)", code(path), re.M)
+            for name in listed.split(",")
+            if name.strip()
+        ]
+    for module, name in names:
+        full = f"{module}.{name}"
+        if full in modules or module in modules:
+            yield full if full in modules else module
 
 
 # The look-alikes are in the drop-in's namespace; demo and bench show both sides.

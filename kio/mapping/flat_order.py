@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kio.mapping.automatic import Automatic, numbers_of
+from kio.mapping.keras3.rules import RULES, walk
 from kio.mapping.pairing import align
-from kio.mapping.rules import RULES, walk
 from kio.mapping.tree import Leaf, Tree
 
 

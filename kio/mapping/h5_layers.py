@@ -16,12 +16,12 @@ from typing import Any
 
 from kio.errors import MatchError, shown
 from kio.mapping.automatic import is_automatic
-from kio.mapping.h5_convert import VARIANCE, turns
-from kio.mapping.h5_names import groups
-from kio.mapping.h5_optimizer import Origin, match_optimizer
-from kio.mapping.h5_order import Laid, lay
-from kio.mapping.h5_rows import Row, Rows, leaves_of
-from kio.mapping.h5_stored import StoredLayer, StoredLayers
+from kio.mapping.h5.convert import VARIANCE, turns
+from kio.mapping.h5.names import groups
+from kio.mapping.h5.optimizer import Origin, match_optimizer
+from kio.mapping.h5.order import Laid, lay
+from kio.mapping.h5.rows import Row, Rows, leaves_of
+from kio.mapping.h5.stored import StoredLayer, StoredLayers
 from kio.mapping.old_optimizers import plain_sgd
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped
 from kio.mapping.selection import Chooser, Patterns, Rename, Renamer, chooser, renamer

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kio.mapping.by_name import match_names
 from kio.mapping.cudnn import CELLS
-from kio.mapping.evidence import Contradiction, contradictions, touched
+from kio.mapping.keras3.by_name import match_names
+from kio.mapping.keras3.evidence import Contradiction, contradictions, touched
+from kio.mapping.keras3.reading import Options, Reading, form_of
+from kio.mapping.keras3.rules import RULES, Rule, paths
 from kio.mapping.plan import Converted, Custom, Mismatch, Plan, Skipped, refusal
-from kio.mapping.reading import Options, Reading, form_of
-from kio.mapping.rules import RULES, Rule, paths
 from kio.mapping.selection import Patterns, Rename, chooser, renamer
 from kio.mapping.stored import Stored
 from kio.mapping.tree import Leaf, Node, Tree

@@ -26,8 +26,9 @@ from kio.mapping import LAYOUTS
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
 from kio.mapping.selection import nearest
 from kio.mapping.tree import Leaf
-from kio.models import assets, customs, unbuilt
+from kio.models.live import custom_layers, unbuilt
 from kio.models.report import LoadReport as LoadReport
+from kio.models.store import assets_read
 from kio.raw import memory, transfer
 from kio.raw.tensor import Tensor
 
@@ -75,7 +76,7 @@ def plan(
     Raises:
         MatchError: for a pattern, a key of ``rename`` or an object to skip that matches nothing.
     """
-    from kio.models import keras3, slots
+    from kio.models.live import optimizer_order, walk
 
     if checkpoint.layout not in LAYOUTS:
         raise UnsupportedError(
@@ -86,16 +87,16 @@ def plan(
         _check_backend(original_backend, legacy)
     layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
     skipped = list(objects_to_skip or ())
-    tree = keras3.tree(model, skipped)
+    tree = walk.tree(model, skipped)
     left = [node.name or node.cls for node in tree.nodes if node.skip]
     if left and checkpoint.layout == "flat":
         # Where names tell the order alone, what is left alone has its place in it.
         kept = {id(node.handle) for node in tree.nodes if not node.skip}
-        tree = keras3.tree(model)
+        tree = walk.tree(model)
         tree.apart = frozenset(node.index for node in tree.nodes if id(node.handle) not in kept)
     if legacy:
-        slots.rename(tree)
-    unknown = checkpoint.layout == "keras_paths" and slots.rekey(tree, _version(checkpoint.metadata))
+        optimizer_order.rename(tree)
+    unknown = checkpoint.layout == "keras_paths" and optimizer_order.rekey(tree, _version(checkpoint.metadata))
     made: Plan = layout.match(
         checkpoint,
         tree,
@@ -197,7 +198,7 @@ def load_weights(
     _announce(made)
     Mover(made, verify, threads, fresh=fresh, lenient=skip_mismatch).run()
     if fresh:
-        assets.load(checkpoint.assets, made.assets, limits or checkpoint.limits)
+        assets_read.load(checkpoint.assets, made.assets, limits or checkpoint.limits)
     report = LoadReport.of(made, time.perf_counter() - began)
     _warn(report, skip_mismatch)
     return report
@@ -228,8 +229,8 @@ def load_model(
         FormatError: if the checkpoint has weights only.
         UnsafeError, MatchError, FormatError, OSError: as ``kio.load_model``.
     """
-    from kio.models import loader
-    from kio.models.upgrade import Era
+    from kio.models.builder import deferred
+    from kio.models.eras.upgrade import Era
 
     if checkpoint.config is None:
         raise FormatError(
@@ -252,7 +253,7 @@ def load_model(
             limits=limits,
         )
 
-    return loader.load_model(
+    return deferred.load_model(
         checkpoint.config,
         fill,
         training=checkpoint.metadata.get("training_config"),
@@ -272,8 +273,8 @@ def _untold(model: Any, checkpoint: Checkpoint, limits: Limits) -> list[Any]:
     """
     import keras
 
-    from kio.models.config_text import parse_config
-    from kio.models.upgrade import training
+    from kio.models.builder.config_text import parse_config
+    from kio.models.eras.upgrade import training
 
     optimizer = getattr(model, "optimizer", None)
     inner = getattr(optimizer, "inner_optimizer", None)  # of a mixed policy's loss scaling
@@ -345,7 +346,7 @@ class Mover:
 
     def split(self) -> None:
         """Which pairs go straight into live memory, and which become arrays first."""
-        from kio.models import backends
+        from kio.models.memory import backends
 
         pairs = self.plan.pairs
         same = [pair for pair in pairs if pair[0].dtype_name == pair[1].dtype]
@@ -367,13 +368,13 @@ class Mover:
         arrays = [_typed(array, t.dtype_name) for array, t in zip(arrays, own, strict=True)]
         undo: Callable[[], None] = _nothing
         if not self.fresh:
-            undo = customs.Undo([custom.node.handle for custom in self.plan.customs])
-        self.plan.skipped += customs.run(self.plan.customs, arrays, self.lenient, not self.fresh)
+            undo = custom_layers.Undo([custom.node.handle for custom in self.plan.customs])
+        self.plan.skipped += custom_layers.run(self.plan.customs, arrays, self.lenient, not self.fresh)
         return undo
 
     def fill(self) -> None:
         """The static pairs: into live memory where there is some, else as arrays in batches."""
-        from kio.models import backends
+        from kio.models.memory import backends
 
         if self.direct:
             transfer.read(
@@ -412,7 +413,7 @@ class Mover:
 
     def compute(self, batch: Sequence[Converted]) -> None:
         """Read, make and hand over; what was read goes as soon as it was used."""
-        from kio.models import backends
+        from kio.models.memory import backends
 
         stored = [t for one in batch for t in one.tensors]
         arrays = transfer.read(stored, threads=self.threads, verify=self.verify)[::-1]
@@ -453,7 +454,7 @@ def _typed(array: Array, stored: str, wanted: str = "") -> Array:
 
 def _announce(plan: Plan) -> None:
     """Warn of what will be left out, may be read wrongly, or cannot be kept by the backend."""
-    from kio.models import backends
+    from kio.models.memory import backends
 
     for doubt in plan.doubts:
         warnings.warn(doubt, stacklevel=4)

@@ -17,10 +17,12 @@ from typing import Any
 from kio.contents import Contents, Value
 from kio.errors import MatchError, UnsupportedError
 from kio.mapping import flat
-from kio.mapping.rules import rule_of, walk
+from kio.mapping.keras3 import rules
 from kio.mapping.tree import Node, Tree
-from kio.models import assets_out, audit, eras, int4, own_store, save_h5, serialise, serialise_h5
-from kio.models.values import values
+from kio.models.eras import keras3_older, versions
+from kio.models.live import audit, int4, saving
+from kio.models.memory.values import values
+from kio.models.store import assets_write, h5, serialise, serialise_h5
 
 # Before this version an object without a name had an empty group, too.
 _LAZY_GROUPS = (3, 10)
@@ -77,21 +79,21 @@ def contents(
 
     Memory: O(variables); what objects with code of their own compute for the save.
     """
-    from kio.models import keras3
+    from kio.models.live import walk
 
     _check_built(model, whole)
-    version = eras.version_of(compat, legacy=layout == "h5_layers")
+    version = versions.version_of(compat, legacy=layout == "h5_layers")
     skipped = list(objects_to_skip or ())
     if not include_optimizer and getattr(model, "optimizer", None) is not None:
         skipped.append(model.optimizer)
-    tree = keras3.tree(model, skipped)
-    stored = _stored(tree, eras.installed() if layout == "h5_layers" else version)
+    tree = walk.tree(model, skipped)
+    stored = _stored(tree, versions.installed() if layout == "h5_layers" else version)
     made = Contents(version=version)
     if layout == "h5_layers":
-        found = save_h5.fill(made, model, tree, stored, version, whole=whole)
+        found = h5.fill(made, model, tree, stored, version, whole=whole)
         audit.check(model, found, skipped if whole else [*skipped, getattr(model, "optimizer", None)], "legacy HDF5")
     else:
-        audit.check(model, audit.safe(stored), skipped, rule_of(version).name)
+        audit.check(model, audit.safe(stored), skipped, rules.rule_of(version).name)
         if layout == "flat":
             _fill_flat(made, tree, stored)
         else:
@@ -99,7 +101,7 @@ def contents(
     if whole:
         _describe(made, model, [node.handle for node in tree.nodes], layout, version, include_optimizer)
         _add_assets(made, stored)
-    eras.check_layers(stored, version)
+    keras3_older.check_layers(stored, version)
     return made
 
 
@@ -134,11 +136,11 @@ def _check_built(model: Any, whole: bool) -> None:
 def _stored(tree: Tree, version: tuple[int, ...]) -> list[Stored]:
     """What every object writes, in the order in which Keras asks them."""
     found = []
-    for node, path in walk(tree, rule_of(version)):
+    for node, path in rules.walk(tree, rules.rule_of(version)):
         one = Stored(node, path)
         if hasattr(node.handle, "save_own_variables"):
-            one.kept, one.covered, one.others = own_store.own(node.handle, node, version)
-            if node.forms and version < int4.SINCE <= eras.installed():
+            one.kept, one.covered, one.others = saving.own(node.handle, node, version)
+            if node.forms and version < int4.SINCE <= versions.installed():
                 int4.store_before(one.kept, node)
             found.append(one)
         elif hasattr(node.handle, "save_assets"):
@@ -148,7 +150,7 @@ def _stored(tree: Tree, version: tuple[int, ...]) -> list[Stored]:
 
 def _fill(made: Contents, stored: list[Stored], version: tuple[int, ...]) -> None:
     """Names and groups as a Keras 3 file has them."""
-    named = rule_of(version).named
+    named = rules.rule_of(version).named
     names: list[str] = []
     kept: list[Any] = []
     for one in stored:
@@ -194,7 +196,7 @@ def _add_assets(made: Contents, stored: list[Stored]) -> None:
     folder = tempfile.mkdtemp(prefix="kio-assets-")
     made.closing = lambda: shutil.rmtree(folder, ignore_errors=True)
     try:
-        made.assets = assets_out.save(wanted, folder)
+        made.assets = assets_write.save(wanted, folder)
     except BaseException:
         made.close()
         raise

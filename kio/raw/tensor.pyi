@@ -9,6 +9,8 @@ from kio.raw.source import Source
 
 _Codecs = tuple[tuple[str, int], ...]
 
+def read_by(reader: Any) -> None: ...
+
 class Extent:
     def __init__(
         self,

@@ -29,6 +29,15 @@ cdef uint8_t[128] OPAQUE
 for _code, _row in enumerate(TABLE):
     ITEMSIZES[_code], OPAQUE[_code] = _row.itemsize, _row.name.startswith("opaque")
 
+# transfer, which stands on this module: what a tensor is asked for it has read there.
+cdef object READER = None
+
+
+def read_by(reader):
+    """Tell tensors what reads them; ``kio.raw`` sees to it that there is something."""
+    global READER
+    READER = reader
+
 
 cdef class Extent:
     """One stored run of bytes and the box of the tensor that it fills.
@@ -188,8 +197,7 @@ cdef class Tensor:
         if copy is False:
             raise ValueError("a tensor in a file cannot become an array without a copy; "
                              "kio.open(path, mmap=True) gives views")
-        from kio.raw import transfer
-        array = transfer.read([self])[0]
+        array = READER.read([self])[0]
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def view(self):
@@ -206,8 +214,7 @@ cdef class Tensor:
     def __getitem__(self, key):
         if self.plain and self.source.mapped and not self.swapped:
             return self.view()[key]
-        from kio.raw import transfer
-        return transfer.read_slice(self, key)
+        return READER.read_slice(self, key)
 
     def read_into(self, out):
         """Fill ``out``, a writable C-contiguous array of this dtype and shape.
@@ -216,8 +223,7 @@ cdef class Tensor:
             ValueError: if dtype, shape or layout of ``out`` do not fit.
             FormatError: if stored bytes are damaged.
         """
-        from kio.raw import transfer
-        transfer.read([self], into=[out])
+        READER.read([self], into=[out])
 
     def __reduce_ex__(self, protocol):
         cdef uint64_t i, nblocks = 0

@@ -8,12 +8,14 @@ combined at the end.
 """
 
 import os
+import sys
 import threading
 
 import numpy as np
 
 from kio.errors import ChecksumError, CorruptError, TruncatedError
 from kio.raw.memory import allocate
+from kio.raw.tensor import read_by
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
@@ -734,3 +736,6 @@ def stream(tensors, *, budget=256 << 20, threads=None, verify=False):
         held += tensor.nbytes
     if batch:
         yield from zip(batch, read(batch, threads=threads, verify=bool(verify)))
+
+
+read_by(sys.modules[__name__])

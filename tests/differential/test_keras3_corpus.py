@@ -250,7 +250,7 @@ UNCOMPARED = {
 @pytest.mark.parametrize("folder", [folder for folder in CASES if folder.parent.name == "3.15.1"], ids=lambda f: f.name)
 def test_a_model_of_the_newest_keras(keras, folder):
     """It loads on any older Keras that can do the same, and what that cannot is said."""
-    from kio.models.eras import installed
+    from kio.models.eras.versions import installed
 
     path, version = folder / "model.keras", installed()[:2]
     expected = spec(folder)

@@ -64,8 +64,8 @@ def old_model() -> tuple[dict[str, Any], dict[str, Any]]:
 def test_something_else_in_every_place(odd: Any) -> None:
     """The upgrader reads a configuration as Keras wrote it; what is none must not make it stumble."""
     from kio.models.allowlist import Resolver
-    from kio.models.configs import upgraded
-    from kio.models.upgrade import Era
+    from kio.models.builder.configs import upgraded
+    from kio.models.eras.upgrade import Era
 
     seen = 0
     for way in places(list(old_model())):

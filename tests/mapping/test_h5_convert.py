@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kio.mapping.h5_convert import Era, consumed, recipes
+from kio.mapping.h5.convert import Era, consumed, recipes
 from kio.mapping.tree import Leaf, Node, Part
 
 ONE = Era("1.2.2", "tensorflow")

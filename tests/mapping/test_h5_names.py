@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kio.mapping.h5_names import distinct
+from kio.mapping.h5.names import distinct
 
 
 def test_equal_names_are_numbered() -> None:

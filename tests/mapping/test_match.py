@@ -11,8 +11,8 @@ import pytest
 
 from kio.errors import MatchError
 from kio.mapping import keras_paths
+from kio.mapping.keras3.rules import RULES
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, STRICT, Plan
-from kio.mapping.rules import RULES
 from kio.mapping.tree import Container, Leaf, Tree
 
 from .make import Build, FakeCheckpoint, Variable, fake

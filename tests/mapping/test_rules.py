@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kio.mapping import keras_paths
-from kio.mapping.rules import RULES, Rule
+from kio.mapping.keras3.rules import RULES, Rule
 from kio.mapping.tree import Tree
 
 from .make import Build

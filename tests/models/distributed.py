@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 import kio
-from kio.models import variables
+from kio.models.memory import variables
 
 NAMES = ["Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Muon", "Nadam",
          "RMSprop", "SGD"]  # fmt: skip

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kio.mapping.rules import RULES, Rule
+from kio.mapping.keras3.rules import RULES, Rule
 
 
 def own_rule() -> Rule:

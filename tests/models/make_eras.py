@@ -1,4 +1,4 @@
-"""Prints kio/models/eras_table.py from the constructors of several releases of Keras 3.
+"""Prints kio/models/eras/keras3_table.py from the constructors of several releases of Keras 3.
 
 KERAS_BACKEND=jax python make_eras.py dump > 3.x.y.json      once with each release
 python make_eras.py table *.json > eras_table.py

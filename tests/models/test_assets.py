@@ -12,7 +12,7 @@ import pytest
 from kio.errors import ChecksumError, LimitError, MatchError, UnsafeError
 from kio.limits import Limits
 from kio.mapping.tree import Node
-from kio.models import assets
+from kio.models.store import assets_read
 from kio.raw.source import Source
 
 
@@ -49,7 +49,7 @@ def test_a_layer_gets_its_own_files_and_nothing_remains() -> None:
         "layers/a/sub/more": b"z" * 3_000_000,
         "layers/ab/vocabulary.txt": b"q",
     }
-    assets.load(stored(files), [(node(a), "layers/a"), (node(b), "layers/ab")])
+    assets_read.load(stored(files), [(node(a), "layers/a"), (node(b), "layers/ab")])
     assert a.files == {"vocabulary.txt": b"x\ny", "sub/more": b"z" * 3_000_000}
     assert b.files == {"vocabulary.txt": b"q"}
     assert not os.path.exists(a.folder or "")
@@ -57,14 +57,14 @@ def test_a_layer_gets_its_own_files_and_nothing_remains() -> None:
 
 def test_without_assets_nothing_happens() -> None:
     layer = Layer()
-    assets.load({}, [(node(layer), "layers/a")])
+    assets_read.load({}, [(node(layer), "layers/a")])
     assert layer.folder == ""
 
 
 def test_a_layer_without_files_gets_none_as_in_keras() -> None:
     layer = Layer()
     with pytest.raises(MatchError, match="no folder"):
-        assets.load(stored({"layers/other/f": b""}), [(node(layer), "layers/a")])
+        assets_read.load(stored({"layers/other/f": b""}), [(node(layer), "layers/a")])
     assert layer.folder is None
 
 
@@ -73,12 +73,12 @@ def test_a_layer_without_files_gets_none_as_in_keras() -> None:
 )
 def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
     with pytest.raises(UnsafeError, match="asset name"):
-        assets.load(stored({"layers/a/" + name: b"x"}), [(node(Layer()), "layers/a")])
+        assets_read.load(stored({"layers/a/" + name: b"x"}), [(node(Layer()), "layers/a")])
 
 
 def test_size_is_limited() -> None:
     with pytest.raises(LimitError, match="spool_bytes"):
-        assets.load(stored({"a/f": b"x" * 100}), [(node(Layer()), "a")], Limits(spool_bytes=99))
+        assets_read.load(stored({"a/f": b"x" * 100}), [(node(Layer()), "a")], Limits(spool_bytes=99))
 
 
 def test_checksums_are_verified() -> None:
@@ -87,10 +87,10 @@ def test_checksums_are_verified() -> None:
     good = whole.window(4, len(data), "m.keras!f", zlib.crc32(data))
     bad = whole.window(4, len(data), "m.keras!f", zlib.crc32(data) ^ 1)
     layer = Layer()
-    assets.load({"a/f": good}, [(node(layer), "a")])
+    assets_read.load({"a/f": good}, [(node(layer), "a")])
     assert layer.files == {"f": data}
     with pytest.raises(ChecksumError, match="CRC-32"):
-        assets.load({"a/f": bad}, [(node(Layer()), "a")])
+        assets_read.load({"a/f": bad}, [(node(Layer()), "a")])
 
 
 class Words:
@@ -123,14 +123,14 @@ class Words:
 )
 def test_words_are_what_was_joined(text: str, words: list[str]) -> None:
     layer: Any = Words()
-    assets.load(stored({"a/vocabulary.txt": text.encode()}), [(node(layer), "a")])
+    assets_read.load(stored({"a/vocabulary.txt": text.encode()}), [(node(layer), "a")])
     assert layer.words == words
 
 
 def test_whole_numbers_are_words_too() -> None:
     layer: Any = Words()
     layer.vocabulary_dtype = "int64"
-    assets.load(stored({"a/vocabulary.txt": b"-1\n3\n4"}), [(node(layer), "a")])
+    assets_read.load(stored({"a/vocabulary.txt": b"-1\n3\n4"}), [(node(layer), "a")])
     assert layer.words == [-1, 3, 4]
 
 
@@ -138,11 +138,11 @@ def test_words_that_do_not_fit_are_refused() -> None:
     layer: Any = Words()
     layer.vocabulary_dtype = "int64"
     with pytest.raises(MatchError, match="found ValueError"):
-        assets.load(stored({"a/vocabulary.txt": b"-1\nthree"}), [(node(layer), "a")])
+        assets_read.load(stored({"a/vocabulary.txt": b"-1\nthree"}), [(node(layer), "a")])
 
 
 def test_a_vocabulary_of_the_configuration_stays() -> None:
     layer: Any = Words()
     layer.input_vocabulary = ["a"]
-    assets.load(stored({"a/vocabulary.txt": b"b"}), [(node(layer), "a")])
+    assets_read.load(stored({"a/vocabulary.txt": b"b"}), [(node(layer), "a")])
     assert layer.words == []

@@ -17,8 +17,8 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 from kio.dtypes import numpy_dtype  # noqa: E402
-from kio.models import backends, variables  # noqa: E402
-from kio.models.initialisers import deferred_initialisation  # noqa: E402
+from kio.models.builder.initialisers import deferred_initialisation  # noqa: E402
+from kio.models.memory import backends, variables  # noqa: E402
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
 
@@ -237,7 +237,7 @@ class TestJax:
             "mesh_first = 'device_mesh' in inspect.signature(d.ModelParallel).parameters\n"
             "args = (mesh, layouts) if mesh_first else ()\n"
             "d.set_distribution(d.ModelParallel(*args, **({} if args else {'layout_map': layouts})))\n"
-            "from kio.models.initialisers import deferred_initialisation\n"
+            "from kio.models.builder.initialisers import deferred_initialisation\n"
             "for deferred in (False, True):\n"
             "    with deferred_initialisation() as deferral:\n"
             "        v = variables.Variable('zeros', shape=(8, 4), dtype='float32', name='kernel')\n"

@@ -278,7 +278,7 @@ def test_failed_save_does_not_keep_the_snapshot(tmp_path: Path, gate: Gate) -> N
 
 
 def test_interrupt_while_staging(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kio.models import snapshot
+    from kio.models.memory import snapshot
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -294,7 +294,7 @@ def test_interrupt_while_staging(model: Any, tmp_path: Path, monkeypatch: pytest
 
 def test_a_signal_handler_may_save(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that interrupts a save of its own thread must not wait for it."""
-    from kio.models import snapshot
+    from kio.models.memory import snapshot
 
     real, inner = snapshot.take, []
 
@@ -327,7 +327,7 @@ def test_arena_is_reused_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_memory_is_given_back_after_a_while(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if keras.backend.backend() == "jax":
-        from kio.models import jax_arrays
+        from kio.models.memory import jax_arrays
 
         # Where jax would write to a buffer that is referred to, it is copied like all others.
         monkeypatch.setattr(jax_arrays, "views_last", lambda: False)

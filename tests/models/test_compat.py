@@ -21,7 +21,7 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 from kio.errors import MatchError, UnsupportedError  # noqa: E402
-from kio.models import eras  # noqa: E402
+from kio.models.eras import versions  # noqa: E402
 from tests.models import kinds  # noqa: E402
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
@@ -93,7 +93,7 @@ def prepare(folder: Path, compat: str) -> tuple[dict[str, dict[str, Any]], dict[
         try:
             kio.save_model(model, path, compat=compat)
             kio.save_weights(model, folder / f"{name}.weights.h5", compat=compat)
-            if eras.version_of(compat) >= (3, 10):
+            if versions.version_of(compat) >= (3, 10):
                 save_shards(model, folder / f"{name}.weights.json", compat)
         except UnsupportedError as error:
             refused[name] = str(error)
@@ -106,7 +106,7 @@ def prepare(folder: Path, compat: str) -> tuple[dict[str, dict[str, Any]], dict[
         values = [np.asarray(keras.ops.convert_to_numpy(o)).astype("float64") for o in outputs]
         found |= {f"output_{k}": value for k, value in enumerate(values)}
         found |= {f"again.weights.h5_{k}": value for k, value in enumerate(values)}
-        if eras.version_of(compat) >= (3, 10):
+        if versions.version_of(compat) >= (3, 10):
             found |= {f"again.weights.json_{k}": value for k, value in enumerate(values)}
         if getattr(model, "optimizer", None) is not None:
             found |= {f"optimizer_{k:03}": array(v) for k, v in enumerate(model.optimizer.variables)}
@@ -119,7 +119,7 @@ def prepare(folder: Path, compat: str) -> tuple[dict[str, dict[str, Any]], dict[
 @pytest.mark.parametrize("python", PYTHONS)
 def test_other_releases_read_it(python: str, tmp_path: Path) -> None:
     version = version_of(python)
-    if tuple(map(int, version.split("."))) > eras.installed():
+    if tuple(map(int, version.split("."))) > versions.installed():
         pytest.skip("newer than the installed Keras")
     written, refused = prepare(tmp_path, version)
     assert len(written) > 30, refused
@@ -149,7 +149,7 @@ def config_of(model: Any, tmp_path: Path, compat: str) -> tuple[str, dict[str, s
 
 
 def test_keys_of_newer_versions_go(tmp_path: Path) -> None:
-    if eras.installed() < (3, 15):
+    if versions.installed() < (3, 15):
         pytest.skip("the installed Keras has none")
     model = kinds.chain(keras.layers.Dense(3))
     text, metadata = config_of(model, tmp_path, "3.15")
@@ -209,7 +209,7 @@ def test_rules_follow_the_version(tmp_path: Path) -> None:
 
 
 def test_quantized_layers_of_another_form(tmp_path: Path) -> None:
-    if eras.installed() < (3, 14):
+    if versions.installed() < (3, 14):
         pytest.skip("the installed Keras has the older form")
     model = kinds.chain(keras.layers.Dense(4))
     model.quantize("int4")

@@ -21,7 +21,7 @@ from kio.errors import CorruptError, FormatError, KioError, LimitError, UnsafeEr
 from kio.limits import REPEATED_CALLS, Limits  # noqa: E402
 from kio.models import allowlist  # noqa: E402
 from kio.models.allowlist import UnknownClassError  # noqa: E402
-from kio.models.configs import ConfigError, model_from_config, parse_config  # noqa: E402
+from kio.models.builder.configs import ConfigError, model_from_config, parse_config  # noqa: E402
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("default")]
 

@@ -14,10 +14,10 @@ kinds = pytest.importorskip("tests.models.kinds")
 import numpy as np  # noqa: E402
 from keras.src.saving import serialization_lib  # noqa: E402
 
-from kio.models import variables  # noqa: E402
-from kio.models.backends import put  # noqa: E402
-from kio.models.configs import model_from_config  # noqa: E402
-from kio.models.initialisers import deferred_initialisation  # noqa: E402
+from kio.models.builder.configs import model_from_config  # noqa: E402
+from kio.models.builder.initialisers import deferred_initialisation  # noqa: E402
+from kio.models.memory import variables  # noqa: E402
+from kio.models.memory.backends import put  # noqa: E402
 
 pytestmark = [
     pytest.mark.keras,

@@ -15,10 +15,10 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 from kio.mapping.tree import Leaf, Node  # noqa: E402
-from kio.models import int4  # noqa: E402
-from kio.models.upgrade import Era, UpgradeError, upgrade  # noqa: E402
-from kio.models.upgrade import int4 as rules  # noqa: E402
-from kio.models.upgrade.rule import Context  # noqa: E402
+from kio.models.eras import int4_configs as rules  # noqa: E402
+from kio.models.eras.rule import Context  # noqa: E402
+from kio.models.eras.upgrade import Era, UpgradeError, upgrade  # noqa: E402
+from kio.models.live import int4  # noqa: E402
 
 pytestmark = pytest.mark.keras
 

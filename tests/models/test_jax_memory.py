@@ -18,7 +18,8 @@ if keras.backend.backend() != "jax":
 import jax  # noqa: E402
 
 import kio  # noqa: E402
-from kio.models import backends, jax_memory, load, variables  # noqa: E402
+from kio.models import load  # noqa: E402
+from kio.models.memory import backends, jax_donation, variables  # noqa: E402
 from tests.models.test_backends import aligned  # noqa: E402
 
 pytestmark = pytest.mark.keras
@@ -28,8 +29,8 @@ SHAPE = (64, 64)
 
 @pytest.fixture(autouse=True)
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jax_memory, "_LARGE", 64 * 64 * 4)
-    monkeypatch.setattr(jax_memory, "_WORTH", 1)
+    monkeypatch.setattr(jax_donation, "_LARGE", 64 * 64 * 4)
+    monkeypatch.setattr(jax_donation, "_WORTH", 1)
 
 
 def variable(fill: float = 1.0, **options: Any) -> Any:
@@ -65,7 +66,7 @@ def test_a_load_writes_where_the_old_values_were(saved: tuple[Path, list[Any]]) 
         assert np.array_equal(v, value)
         # A bias is small: its value comes in new memory.
         assert (address(v) == place) == (v.shape == SHAPE)
-    assert not any(map(jax_memory.is_open, (v.value for v in target.weights)))
+    assert not any(map(jax_donation.is_open, (v.value for v in target.weights)))
     x = np.ones((4, 64), "f4")
     source = model(1)
     np.testing.assert_allclose(target(x), source(x), rtol=1e-6)
@@ -104,7 +105,7 @@ def test_what_others_hold_stays(hold: str, saved: tuple[Path, list[Any]]) -> Non
 def test_arrays_over_numpys_memory_are_not_donated() -> None:
     v = variable()
     backends.put([v], [aligned(np.ones(SHAPE), "float32")])
-    assert jax_memory.memory([v]) == [None]
+    assert jax_donation.memory([v]) == [None]
     assert np.array_equal(v, np.ones(SHAPE))
 
 

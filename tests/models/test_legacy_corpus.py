@@ -14,8 +14,8 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
-from kio.models.configs import ConfigError  # noqa: E402
-from kio.models.upgrade import UpgradeError  # noqa: E402
+from kio.models.builder.configs import ConfigError  # noqa: E402
+from kio.models.eras.upgrade import UpgradeError  # noqa: E402
 from tests import lanes  # noqa: E402
 from tests.conftest import Legacy  # noqa: E402
 from tests.models import continued  # noqa: E402

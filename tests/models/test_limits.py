@@ -21,8 +21,8 @@ import kio
 from kio.cli import main
 from kio.errors import LimitError, UnsupportedError
 from kio.limits import DEFAULT
-from kio.models.config_text import check_tree, parse_config
-from kio.models.outlook import outlook
+from kio.models.builder.config_text import check_tree, parse_config
+from kio.models.info import outlook
 
 Limits = kio.Limits
 
@@ -376,7 +376,7 @@ def test_shared_nodes_of_the_oldest_models() -> None:
     nodes = {f"s{i}": {"name": "Siamese", "layer": dense} for i in range(4)}
     calls = [{"name": "s0", "inputs": ["x", "x"], "merge_mode": None}]
     calls += [{"name": f"s{i}", "inputs": [f"s{i - 1}"] * 2, "merge_mode": None} for i in range(1, 4)]
-    from kio.models.upgrade import keras0
+    from kio.models.eras.upgrade import keras0
 
     config = {
         "name": "Graph",

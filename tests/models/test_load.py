@@ -19,7 +19,8 @@ from keras import layers  # noqa: E402
 
 from kio.errors import FormatError, MatchError  # noqa: E402
 from kio.mapping import keras_paths  # noqa: E402
-from kio.models import keras3, load  # noqa: E402
+from kio.models import load  # noqa: E402
+from kio.models.live import walk  # noqa: E402
 
 from . import graphs, kinds  # noqa: E402
 
@@ -74,7 +75,7 @@ def test_grown_models_load_what_stock_keras_wrote(seed: int, tmp_path: Path) -> 
     model = graphs.grown(seed)
     path = saved(model, tmp_path / "m.weights.h5")
     wanted = values(model)
-    if len(keras_paths.names(keras3.tree(model), graphs.own_rule())) < sum(1 for _ in keras3.tree(model).leaves):
+    if len(keras_paths.names(walk.tree(model), graphs.own_rule())) < sum(1 for _ in walk.tree(model).leaves):
         # This Keras does not write layers in lists in lists.
         untouched(model, lambda: kio.load_weights(model, path), match="missing")
         return
@@ -130,7 +131,7 @@ def test_an_optimizer_in_an_optimizer_is_stored_twice_and_read_once(tmp_path: Pa
     model = trained(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()))
     path = saved(model, tmp_path / "m.weights.h5")
     wanted = values(model)
-    if len(keras_paths.names(keras3.tree(model), graphs.own_rule())) < sum(1 for _ in keras3.tree(model).leaves):
+    if len(keras_paths.names(walk.tree(model), graphs.own_rule())) < sum(1 for _ in walk.tree(model).leaves):
         # This Keras does not write layers in lists in lists.
         untouched(model, lambda: kio.load_weights(model, path), match="missing")
         return
@@ -452,7 +453,7 @@ def test_quantized(mode: str, make: Callable[[], Any], tmp_path: Path) -> None:
     model.save_weights(path)
     wanted = values(model)
     if VERSION >= (3, 14):
-        assert not any(node.custom for node in keras3.tree(model).nodes)
+        assert not any(node.custom for node in walk.tree(model).nodes)
     kio.load_weights(zeroed(model), path).assert_consumed()
     for x, y in zip(wanted, values(model), strict=True):
         np.testing.assert_array_equal(x, y)

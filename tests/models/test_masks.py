@@ -401,8 +401,8 @@ def test_calls_in_any_order_are_gone_through_once() -> None:
         ["x"],
         ["add"],
     )
-    from kio.models.upgrade import upgrade
-    from kio.models.upgrade.rule import Era
+    from kio.models.eras.era import Era
+    from kio.models.eras.upgrade import upgrade
 
     done = upgrade(config, Era((2, 12), "2.12.0"))
     assert done.kio_objects == ("Add",)

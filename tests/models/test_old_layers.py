@@ -19,8 +19,8 @@ keras = pytest.importorskip("keras")
 import kio  # noqa: E402
 import kio.layers  # noqa: E402
 from kio.layers import tf_function  # noqa: E402
-from kio.models.configs import ConfigError  # noqa: E402
-from kio.models.upgrade import UpgradeError  # noqa: E402
+from kio.models.builder.configs import ConfigError  # noqa: E402
+from kio.models.eras.upgrade import UpgradeError  # noqa: E402
 from tests import lanes  # noqa: E402
 from tests.models.old_layers import WRITERS, Corpus  # noqa: E402
 

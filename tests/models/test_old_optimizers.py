@@ -14,9 +14,10 @@ keras = pytest.importorskip("keras")
 
 import kio.layers  # noqa: E402
 from kio.mapping import h5_layers, keras_paths  # noqa: E402
-from kio.models import keras3  # noqa: E402
-from kio.models.upgrade import training  # noqa: E402
-from kio.models.upgrade.rule import Context, Era  # noqa: E402
+from kio.models.eras.era import Era  # noqa: E402
+from kio.models.eras.rule import Context  # noqa: E402
+from kio.models.eras.upgrade import training  # noqa: E402
+from kio.models.live import walk  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -158,10 +159,10 @@ def test_one_slot_a_weight_is_not_yet_an_sgd_without_momentum(kind: str, tmp_pat
     left = [name for name in report.unexpected if name.startswith("optimizer/")]
     assert left and int(model.optimizer.iterations) > 0
     with kio.open(weights) as checkpoint:
-        notes = keras_paths.match(checkpoint, keras3.tree(model)).notes
+        notes = keras_paths.match(checkpoint, walk.tree(model)).notes
     assert any(f"{len(left)} stored variables are left alone" in note for note in notes)
     with kio.open(legacy) as checkpoint:
-        plan = h5_layers.match(checkpoint, keras3.tree(model), whole=True)
+        plan = h5_layers.match(checkpoint, walk.tree(model), whole=True)
         assert any(skipped.what.startswith("optimizer") for skipped in plan.skipped)
 
 
@@ -172,4 +173,4 @@ def test_unused_momenta_of_sgd_are_let_go(tmp_path: Path) -> None:
     assert not report.skipped and not report.unexpected
     assert int(model.optimizer.iterations) > 0
     with kio.open(legacy) as checkpoint:
-        assert not h5_layers.match(checkpoint, keras3.tree(model), whole=True).skipped
+        assert not h5_layers.match(checkpoint, walk.tree(model), whole=True).skipped

@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 from kio.errors import UnsupportedError  # noqa: E402
-from kio.models import eras  # noqa: E402
+from kio.models.eras import versions  # noqa: E402
 from tests.models import kinds  # noqa: E402
 from tests.models.test_compat import EXEMPT, OWN_CODE, PYTHONS, array, feed_of, flat  # noqa: E402
 
@@ -64,7 +64,7 @@ def test_other_releases_read_it(python: str, tmp_path: Path) -> None:
         return done.stdout.split()[1]
 
     version = ask()
-    if tuple(map(int, version.split("."))) > eras.installed():
+    if tuple(map(int, version.split("."))) > versions.installed():
         pytest.skip("newer than the installed Keras")
     written = prepare(tmp_path, version)
     assert len(written) > 30

@@ -19,8 +19,8 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 from kio.models.allowlist import UnknownClassError  # noqa: E402
-from kio.models.upgrade import Era, UpgradeError, training  # noqa: E402
-from kio.models.upgrade.rule import Context  # noqa: E402
+from kio.models.eras.rule import Context  # noqa: E402
+from kio.models.eras.upgrade import Era, UpgradeError, training  # noqa: E402
 
 pytestmark = pytest.mark.keras
 

@@ -19,7 +19,7 @@ from keras.src.saving import saving_lib  # noqa: E402
 
 from kio.mapping import keras_paths  # noqa: E402
 from kio.mapping.tree import Node  # noqa: E402
-from kio.models import keras3  # noqa: E402
+from kio.models.live import walk  # noqa: E402
 
 from . import graphs  # noqa: E402
 
@@ -43,7 +43,7 @@ def stock_file(model: Any, path: Path) -> dict[str, np.ndarray[Any, Any]]:
 def check(model: Any, path: Path) -> None:
     graphs.number(model)
     stored = stock_file(model, path)
-    tree = keras3.tree(model)
+    tree = walk.tree(model)
     names = keras_paths.names(tree, graphs.own_rule())
     assert not [n for n in tree.nodes if n.custom]
     assert sorted(names.values()) == sorted(stored)
@@ -72,13 +72,13 @@ def leads_somewhere(value: Any, saveable: Any, seen: tuple[int, ...] = ()) -> bo
 
 def compare_walks(model: Any) -> None:
     """Every node's entries are what ``_walk_saveable`` yields, in its order."""
-    saveable = keras3._saveable()
-    walk = getattr(saving_lib, "_walk_saveable", None) or saving_lib._walk_trackable
-    tree = keras3.tree(model)
+    saveable = walk._saveable()
+    walked = getattr(saving_lib, "_walk_saveable", None) or saving_lib._walk_trackable
+    tree = walk.tree(model)
     by_id = {id(node.handle): node for node in tree.nodes}
     for node in tree.nodes:
         wanted: list[tuple[str, Any]] = []
-        for name, value in walk(node.handle):
+        for name, value in walked(node.handle):
             if leads_somewhere(value, saveable) and (name, id(by_id.get(id(value)))) not in wanted:
                 wanted.append((name, id(by_id.get(id(value)))))
         found = [
@@ -161,7 +161,7 @@ def test_entries_of_unusual_classes() -> None:
     object.__setattr__(slotted, "in_a_slot", layers.Dense(8))
     model = graphs.Net([("listed", listed), ("described", Described()), ("slotted", slotted)])
     compare_walks(model)
-    names = {name for node in keras3.tree(model).nodes for name, _ in node.entries}
+    names = {name for node in walk.tree(model).nodes for name, _ in node.entries}
     assert {"shared_by_class", "listed_by_class", "descriptor", "overridden", "kernel", "cached"} <= names
     assert {"in_a_slot", "real"} <= names
 
@@ -171,9 +171,9 @@ def test_a_class_that_gains_an_attribute_is_looked_at_again() -> None:
         pass
 
     model = graphs.Net([("part", Growing())])
-    assert len(keras3.tree(model).nodes) == 2
+    assert len(walk.tree(model).nodes) == 2
     model.part.later = layers.Dense(2)
-    assert len(keras3.tree(model).nodes) == 3
+    assert len(walk.tree(model).nodes) == 3
 
 
 def every_layer() -> list[Any]:
@@ -213,12 +213,12 @@ def test_entries_of_every_layer_of_keras() -> None:
 def test_no_value_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     model = graphs.grown(2)
     monkeypatch.setattr(keras.Variable, "value", property(lambda self: pytest.fail("a value was read")))
-    assert list(keras3.tree(model).leaves)
+    assert list(walk.tree(model).leaves)
 
 
 def test_objects_to_skip() -> None:
     model = keras.Sequential([keras.Input((2,)), layers.Dense(2), layers.Dense(2)])
-    tree = keras3.tree(model, [model.layers[0]])
+    tree = walk.tree(model, [model.layers[0]])
     assert [node.skip for node in tree.nodes if node.cls == "dense"] == [True, False]
     assert len(list(tree.leaves)) == 2
 
@@ -232,7 +232,7 @@ def test_a_long_chain_of_layers() -> None:
         object.__setattr__(outer, "next", layer)
         outer.__dict__["next"] = layer
         layer = outer
-    tree = keras3.tree(layer)
+    tree = walk.tree(layer)
     assert len(tree.nodes) == 1501
     (name,) = {n.rpartition("/vars/")[0] for n in keras_paths.names(tree).values()}
     assert name == "/".join(["next"] * 1500)

@@ -14,7 +14,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
-from kio.models.upgrade import UpgradeError  # noqa: E402
+from kio.models.eras.upgrade import UpgradeError  # noqa: E402
 
 pytestmark = pytest.mark.keras
 

@@ -12,9 +12,9 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from kio.errors import CorruptError, KioError, UnsafeError  # noqa: E402
-from kio.models import eras  # noqa: E402
-from kio.models.configs import model_from_config  # noqa: E402
-from kio.models.upgrade import Era, UpgradeError, keras1, keras2, keras3, tf_nodes, tf_rows, upgrade  # noqa: E402
+from kio.models.builder.configs import model_from_config  # noqa: E402
+from kio.models.eras import keras3_adapt, keras3_older, versions  # noqa: E402
+from kio.models.eras.upgrade import Era, UpgradeError, keras1, keras2, tf_nodes, tf_rows, upgrade  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -184,7 +184,7 @@ def test_what_a_newer_keras_says_beside_its_default_is_kept() -> None:
         ({"lora_alpha": 4, "lora_rank": 2}, False), ({"oov_method": "floormod"}, True), ({"oov_method": "x"}, False),
         ({"value_range": [0, 255]}, True), ({"value_range": [0, 1]}, False), ({"mine": None}, False),
     ):  # fmt: skip
-        assert keras3._says_nothing(next(iter(stored)), stored) == silent, stored
+        assert keras3_adapt._says_nothing(next(iter(stored)), stored) == silent, stored
 
 
 # ---------------------------------------------------------------------------- whole models
@@ -516,7 +516,7 @@ def test_what_keras_1_alone_had() -> None:
 
 
 def test_an_older_keras_3_gets_its_own_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras3, "installed", lambda: (3, 0, 5))
+    monkeypatch.setattr(keras3_adapt, "installed", lambda: (3, 0, 5))
     gru = member("g", "GRU", call(["x", 0, 0]), units=2,
                  recurrent_initializer={"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None}})  # fmt: skip
     config = functional(member("x", "InputLayer", batch_input_shape=[None, 3, 4]), gru, outputs=[["g", 0, 0]])
@@ -533,14 +533,14 @@ def test_an_older_keras_3_gets_its_own_grammar(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("whole", [False, True])
 def test_slices_of_keras_3_where_it_cannot_read_them(whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     x = keras.Input((3, 4))
-    if not whole and eras.installed() < eras.PARTS["__ellipsis__"]:
+    if not whole and versions.installed() < keras3_older.PARTS["__ellipsis__"]:
         pytest.skip("this Keras has no word for an ellipsis")
     model = keras.Model(x, x[:, 1:] if whole else x[..., 2])
     config = json.loads(json.dumps(legacy_h5_config(model)))
-    monkeypatch.setattr(keras3, "installed", lambda: (3, 0, 5))
+    monkeypatch.setattr(keras3_adapt, "installed", lambda: (3, 0, 5))
     done = upgrade(config, Era.of({"keras_version": keras.__version__}))
     assert done.kio_objects == ("TFFunction",)
-    if eras.installed() >= (3, 4):
+    if versions.installed() >= (3, 4):
         done.config["config"] |= {key: done.config["config"][key][0] for key in ("input_layers", "output_layers")}
     data = np.arange(24.0).reshape(2, 3, 4).astype("float32")
     made = keras.ops.convert_to_numpy(model_from_config(done.config)(data))

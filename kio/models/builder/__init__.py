@@ -1,0 +1,1 @@
+"""A configuration to a model whose variables wait for their values."""

@@ -1,0 +1,67 @@
+"""From an old file to today's by way of the model: its configuration is upgraded, its tensors named anew.
+
+Bytes alone cannot be converted where names and configuration mean something else today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kio.checkpoint import Checkpoint
+from kio.contents import Contents, cast
+from kio.limits import Limits
+from kio.models.eras.upgrade import Era
+from kio.optional import needed
+
+
+def is_old(checkpoint: Checkpoint) -> bool:
+    """Whether a model file is of a Keras before 3, or of the legacy HDF5 format of any.  Needs no Keras."""
+    if checkpoint.config is None:
+        return False
+    era = Era.of(checkpoint.metadata)
+    return checkpoint.layout == "h5_layers" or (era.version is not None and not era.modern)
+
+
+def contents(
+    checkpoint: Checkpoint,
+    *,
+    layout: str,
+    whole: bool,
+    dtype: str | None = None,
+    verify: bool = True,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+    compat: str | None = None,
+    original_backend: str | None = None,
+    limits: Limits | None = None,
+) -> Contents:
+    """What a save of the model in a checkpoint writes today.
+
+    Args:
+        checkpoint: Open, with a configuration.
+        layout, whole, compat: As for ``save.contents``.
+        dtype: Floats become this; None leaves them.
+        verify, custom_objects, safe_mode, original_backend, limits: As for ``load.load_model``.
+
+    Raises:
+        MissingDependencyError: without Keras or its backend.
+        UnsafeError, MatchError, FormatError, OSError: as ``load.load_model``.
+
+    Memory: O(model).
+    """
+    with needed(f"conversion of a model of {Era.of(checkpoint.metadata).name}"):
+        from kio.models import load, save
+
+    model = load.load_model(
+        checkpoint,
+        custom_objects=custom_objects,
+        safe_mode=safe_mode,
+        original_backend=original_backend,
+        verify=verify,
+        limits=limits,
+    )
+    made = save.contents(model, layout=layout, whole=whole, compat=compat)
+    if dtype is not None:
+        made.tensors = {name: cast(value, dtype) for name, value in made.tensors.items()}
+    return made

@@ -1,0 +1,1 @@
+"""What changed between versions of Keras, and rules that adapt configurations."""

@@ -1,0 +1,1 @@
+"""A live model as a tree of variables, and back."""

@@ -1,0 +1,1 @@
+"""A live model to what is written: configuration, assets, training state."""
