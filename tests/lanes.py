@@ -113,6 +113,18 @@ TABLE: tuple[Row, ...] = (
         every=3,
     ),
     Row(
+        ("models/test_distribution.py::test_every_optimizer",),
+        None,
+        "one way to distribute a model, with every optimizer",
+        every=2,
+    ),
+    Row(
+        ("crash/test_crash.py::test_several_parts",),
+        None,
+        "one save of several files in two, failed and killed at every call",
+        every=2,
+    ),
+    Row(
         ("models/test_background.py::test_signal_during_a_save",),
         None,
         "one signal in three that ends a process during a save",

@@ -224,7 +224,7 @@ class TestJax:
         # More than one CPU device needs a flag set before JAX starts.
         code = (
             "import jax, numpy as np, keras\n"
-            "from kio.models import backends, variables\n"
+            "from kio.models.memory import backends, variables\n"
             "from keras import distribution as d\n"
             "devices = jax.devices()\n"
             "v = variables.Variable('zeros', shape=(8, 4), dtype='float32')\n"
