@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,6 +126,11 @@ class Resolver:
         return found if found is not None else builtin_function(name, module)
 
 
+# Keras on torch makes a subclass of its own when it is asked for keras.optimizers.Adam, and stores that one's module,
+# which is not imported before the first optimizer, and on other backends never.
+_BACKEND_OPTIMIZERS = re.compile(r"keras\.src\.backend\.\w+\.optimizers\.\w+")
+
+
 def builtin_class(name: Any, module: Any) -> type | None:
     """A class of Keras's object tables, or None.  ``module`` None: of any of them."""
     if not isinstance(name, str):
@@ -134,6 +140,8 @@ def builtin_class(name: Any, module: Any) -> type | None:
         candidates += [names_of(f"{OWN}layers").get(name), names_of(f"{OWN}models").get(name)]
     elif isinstance(module, str) and module.split(".", 1)[0] in _FAMILY:
         candidates = [exported.get(f"{module}.{name}"), names_of(module).get(name)]
+        if _BACKEND_OPTIMIZERS.fullmatch(module):
+            candidates.insert(0, exported.get(f"keras.optimizers.{name}"))
         # keras.src.initializers.random_initializers.OrthogonalInitializer is a public alias.
         candidates.append(names_of(".".join(_public(module)[:2])).get(name))
     else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import builtins
 import copy
 import json
+import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -488,3 +490,30 @@ def test_a_call_that_is_never_ready_is_not_asked_for_ever() -> None:
     with pytest.raises(ConfigError):
         model_from_config(json.dumps(config), {"Restless": Restless})
     assert 1 <= Restless.asked <= REPEATED_CALLS
+
+
+@pytest.mark.parametrize("name", ["Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "Lion", "Nadam", "RMSprop", "SGD"])
+def test_optimizers_of_a_backend_are_those_of_keras(name: str) -> None:
+    """Keras on torch stores the module of a subclass, which nothing imports in a process that loads."""
+    place = f"keras.src.backend.torch.optimizers.torch_{name.lower()}"
+    assert allowlist.builtin_class(name, place) is getattr(keras.optimizers, name)
+    assert allowlist.builtin_class("Sequential", place) is None
+
+
+def test_a_model_compiled_on_torch_loads_in_another_process(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "stock.keras")
+    with zipfile.ZipFile(tmp_path / "stock.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["compile_config"]["optimizer"]["module"] = "keras.src.backend.torch.optimizers.torch_adam"
+    with zipfile.ZipFile(tmp_path / "torch.keras", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, json.dumps(config) if name == "config.json" else data)
+    code = "import sys, kio; m = kio.load_model(sys.argv[1]); print(type(m.optimizer).__name__, m.optimizer.built)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "torch.keras")], capture_output=True, text=True
+    )
+    assert done.stdout == "Adam True\n", done.stderr
