@@ -39,5 +39,7 @@ cdef class Table:
     cdef bint next(self) except -1
     cdef Block load(self, uint64_t offset, uint64_t nbytes)
     cdef Block load_next(self)
+    cdef int inside(self, uint64_t offset, uint64_t nbytes, uint64_t end, str what) except -1
+    cdef Image decoded(self, uint64_t offset, uint64_t nbytes)
     cdef bytes key(self)
     cdef object unsorted(self, str expected, bytes found)

@@ -215,15 +215,17 @@ cdef class Table:
             pass
         self.index = self.load(index, index_nbytes)
 
-    def inside(self, uint64_t offset, uint64_t nbytes, uint64_t end, str what):
+    cdef int inside(self, uint64_t offset, uint64_t nbytes, uint64_t end, str what) except -1:
         if offset > end or nbytes > end - offset or end - offset - nbytes < TRAILER:
             raise CorruptError(f"{what}: expected a block before byte {end}, found {nbytes} bytes at {offset}",
                                source=self.source.name, offset=min(offset, end))
+        return 0
 
     cdef Block load(self, uint64_t offset, uint64_t nbytes):
         """The block at a handle that is inside the file."""
         cdef Cursor c
         cdef Block block = Block.__new__(Block)
+        cdef Image image
         cdef const uint8_t *bytes_
         cdef uint32_t stored, found
         cdef uint8_t kind
@@ -241,13 +243,13 @@ cdef class Table:
             block.start(self.image, offset, nbytes, self.limits)
         elif kind == SNAPPY:
             image = self.decoded(offset, nbytes)
-            block.start(image, 0, (<Image>image).nbytes, self.limits)
+            block.start(image, 0, image.nbytes, self.limits)
         else:
             raise UnsupportedError(f"block type: expected 0 (as it is) or 1 (Snappy), found {kind}",
                                    source=self.source.name, offset=offset + nbytes)
         return block
 
-    def decoded(self, uint64_t offset, uint64_t nbytes):
+    cdef Image decoded(self, uint64_t offset, uint64_t nbytes):
         """An image of what a Snappy block holds: at most 22 times what is stored."""
         cdef Cursor c
         cdef size_t size = 0, got = 0

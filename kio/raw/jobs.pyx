@@ -14,7 +14,7 @@ Where a source has a checksum over all of it (a zip member's CRC-32) and it is t
 verified, jobs cover every byte of it in order, gaps included.
 """
 
-from kio.errors import CorruptError, UnsupportedError
+from kio.errors import UnsupportedError
 
 from libc.stdlib cimport free, qsort
 

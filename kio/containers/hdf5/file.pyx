@@ -613,14 +613,14 @@ cdef class Texts:
         return out.reshape(raw.shape)
 
     cdef bytes of_heap(self, Cursor *c):
-        cdef Cursor text
+        cdef Cursor stored
         cdef uint64_t offset, nbytes
         heap_text(self.s, c, &offset, &nbytes)
         if nbytes == 0:
             return b""
         self.s.charge(nbytes)
-        self.s.view(&text, offset, nbytes)
-        return take(&text, nbytes).split(b"\0", 1)[0]
+        self.s.view(&stored, offset, nbytes)
+        return take(&stored, nbytes).split(b"\0", 1)[0]
 
 
 cdef Chunks _chunks(Structure s, const Facts *facts, bint keep):
