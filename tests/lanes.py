@@ -4,7 +4,7 @@ Every test runs in every lane.  Of a test with many cases, the quick lane keeps 
 occurs once; the table says what a kind is.  The choice depends on the names of the cases alone.
 
 ========= ====================================================================================================
-``quick`` One case of every kind: the default, five minutes on two cores.
+``quick`` One case of every kind: the default, about six minutes on two cores.
 ``ci``    What continuous integration runs: all cases, but of the two largest collections a part (``chosen`` in
           models/test_legacy_corpus.py and models/test_old_layers.py).
 ``rest``  What ``ci`` has beyond ``quick``, for those who have just run that.
