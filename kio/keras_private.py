@@ -286,7 +286,9 @@ class Place:
             module = importlib.import_module(self.module)
         except ImportError:
             return None
-        return getattr(module, self.name, None) if self.name else module
+        found = getattr(module, self.name, None) if self.name else module
+        # Where a function became a module of that name, it is not the function.
+        return None if self.name and isinstance(found, ModuleType) else found
 
 
 @dataclass(frozen=True)
@@ -338,17 +340,23 @@ ROWS: dict[str, Row] = {
         _as_is(_compute_output_spec),
     ),
     "rnn": Row(
-        (Place("keras.src.backend", "rnn"),),
-        "a loop over time steps with a mask",
+        (Place("keras.src.backend", "rnn", "3.0 to 3.15"),),
+        "a loop over time steps with a mask; in 3.16 it is a module, and the function is that of each backend",
         _as_is(_rnn),
     ),
     "get_keras_mask": Row(
-        (Place("keras.src.backend", "get_keras_mask", "3.6 on"),),
+        (
+            Place("keras.src.backend.common.masking", "get_keras_mask", "3.16 on"),
+            Place("keras.src.backend", "get_keras_mask", "3.6 to 3.15"),
+        ),
         "the mask that goes along with a tensor; before 3.6 it was an attribute",
         _as_is(_get_mask),
     ),
     "set_keras_mask": Row(
-        (Place("keras.src.backend", "set_keras_mask", "3.6 on"),),
+        (
+            Place("keras.src.backend.common.masking", "set_keras_mask", "3.16 on"),
+            Place("keras.src.backend", "set_keras_mask", "3.6 to 3.15"),
+        ),
         "lets a mask go along with a tensor",
         _as_is(_set_mask),
     ),
