@@ -345,18 +345,12 @@ ROWS: dict[str, Row] = {
         _as_is(_rnn),
     ),
     "get_keras_mask": Row(
-        (
-            Place("keras.src.backend.common.masking", "get_keras_mask", "3.16 on"),
-            Place("keras.src.backend", "get_keras_mask", "3.6 to 3.15"),
-        ),
+        (Place("keras.src.backend.common.masking", "get_keras_mask", "3.6 on"),),
         "the mask that goes along with a tensor; before 3.6 it was an attribute",
         _as_is(_get_mask),
     ),
     "set_keras_mask": Row(
-        (
-            Place("keras.src.backend.common.masking", "set_keras_mask", "3.16 on"),
-            Place("keras.src.backend", "set_keras_mask", "3.6 to 3.15"),
-        ),
+        (Place("keras.src.backend.common.masking", "set_keras_mask", "3.6 on"),),
         "lets a mask go along with a tensor",
         _as_is(_set_mask),
     ),
