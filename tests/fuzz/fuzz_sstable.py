@@ -9,12 +9,8 @@ An input that fails is written to ``regressions/sstable/`` and from then on repl
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import random
 import sys
-import time
-import traceback
 from pathlib import Path
 
 from kio.containers import sstable
@@ -23,6 +19,7 @@ from kio.limits import Limits
 from kio.raw import kernels
 from kio.raw.source import Source
 from tests.containers import tables
+from tests.fuzz import mutating
 
 REGRESSIONS = Path(__file__).parent / "regressions" / "sstable"
 LIMITS = Limits(name_bytes=200)
@@ -131,29 +128,5 @@ def check(data: bytes) -> bool:
     return True
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    dice, end, runs, taken = random.Random(given.seed), time.monotonic() + given.seconds, 0, 0
-    assert all(check(data) for data in SEEDS), "a seed is refused"
-    while time.monotonic() < end:
-        for _ in range(500):
-            data = mutated(dice.choice(SEEDS), dice)
-            runs += 1
-            try:
-                taken += check(data)
-            except Exception:
-                traceback.print_exc()
-                REGRESSIONS.mkdir(parents=True, exist_ok=True)
-                name = REGRESSIONS / f"{hashlib.sha256(data).hexdigest()[:16]}.index"
-                name.write_bytes(data)
-                print(f"seed {given.seed}, execution {runs}: {name}", file=sys.stderr)
-                return 1
-    print(f"sstable: {runs} executions, {taken} taken, {runs - taken} refused, seed {given.seed}, no finding")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(mutating.main(__doc__.splitlines()[0], SEEDS, mutated, check, REGRESSIONS, ".index"))
