@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests import lanes
+from tests.corpus import frozen
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -154,7 +155,7 @@ def corpus() -> Path:
 
 
 class Legacy:
-    """The corpus of models of TensorFlow's Keras, which is kept in one archive a writer.
+    """The corpus of models of TensorFlow's Keras, which is kept in archives, one or more a writer.
 
     Args:
         folder: What is asked for is unpacked into it.
@@ -168,10 +169,11 @@ class Legacy:
         writer, _, file = name.partition("/")
         target = self._folder / writer
         if not (target / file).exists():
-            with zipfile.ZipFile(CORPUS / "legacy" / f"{writer}.zip") as archive:
-                for each in archive.namelist():
-                    if each.split(".")[0] == file.split(".")[0]:
-                        archive.extract(each, target)
+            for path in frozen.archives(CORPUS / "legacy", writer):
+                with zipfile.ZipFile(path) as archive:
+                    for each in archive.namelist():
+                        if each.split(".")[0] == file.split(".")[0]:
+                            archive.extract(each, target)
         return target / file
 
 

@@ -98,6 +98,9 @@ def predict(model, inputs):
 def main():
     wanted = sys.argv[1:]
     target = Path(__file__).parent / ("keras-%s.zip" % keras.__version__)
+    if target.exists():
+        # Archives are frozen: see ../frozen.py, which this Python is too old for.
+        sys.exit("%s is there: name the new kinds, and pack them as keras-%s+2.zip" % (target, keras.__version__))
     with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(target, "w") as archive:
         folder = Path(scratch)
         for name, build in kinds().items():
