@@ -16,7 +16,7 @@ from kio.errors import CorruptError, FormatError
 from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
 from kio.optional import needed
-from kio.raw import pending, transfer
+from kio.raw import codecs, pending, transfer
 from kio.raw.tensor import Tensor
 from kio.reports import DiffReport, TensorDiff, VerifyReport
 
@@ -306,12 +306,8 @@ def _checksums(tensors: Iterable[Tensor]) -> tuple[str, ...]:
         if tensor.plain:
             continue
         for extent in tensor.extents[:1]:
-            names = [name for name, _ in extent.codecs]
-            kinds.update(
-                {"fletcher32": "fletcher32 of chunks", "deflate": "Adler-32 of chunks"}[name]
-                for name in names
-                if name in ("fletcher32", "deflate")
-            )
+            rows = [codecs.named(name) for name, _ in extent.codecs]
+            kinds.update(row.checksum for row in rows if row is not None and row.checksum)
     return tuple(sorted(kinds))
 
 

@@ -20,6 +20,7 @@ from kio import api, optional
 from kio.checkpoint import Checkpoint, nbytes_of
 from kio.errors import KioError, LimitError, MissingDependencyError
 from kio.limits import Limits
+from kio.raw import codecs
 
 # What only the JSON shows in full.
 _LONG = frozenset({"metadata: training_config"})
@@ -362,7 +363,7 @@ def parser() -> argparse.ArgumentParser:
     converts = command(convert, "src", "dst")
     converts.add_argument("--format", help="format to write, whatever the suffix of DST")
     converts.add_argument("--dtype", help="what floats become: float16, bfloat16, float32, …")
-    converts.add_argument("--compression", choices=["gzip", "zstd"], help="of the tensors in HDF5 files")
+    converts.add_argument("--compression", choices=codecs.options(), help="of the tensors in HDF5 files")
     converts.add_argument("--max-shard-size", type=float, metavar="GIB", help="write shards of at most so much")
     converts.add_argument("--folder", action="store_true", help="write a model as a folder")
     converts.add_argument("--compat", metavar="VERSION", help="Keras that shall read a model of an older one: 3.4, …")

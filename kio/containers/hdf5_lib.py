@@ -21,12 +21,11 @@ from h5py import h5d, h5l, h5o, h5s, h5t
 from kio import dtypes
 from kio.containers import hdf5
 from kio.errors import CorruptError, FormatError, UnsupportedError
-from kio.raw import transfer_out
+from kio.raw import codecs, transfer_out
 from kio.raw.sink import Sink
 from kio.raw.source import Source
 from kio.raw.tensor import Extent, Tensor
 
-CODECS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf", 32015: "zstd"}
 MISPLACED = "extensible array whose unlimited dimension is not the first: libhdf5 cannot tell where its chunks lie"
 # ((sign, exponent at, exponent bits, mantissa at, mantissa bits), bias) -> row of kio.dtypes
 FLOATS = {
@@ -177,13 +176,13 @@ class File(Mapping[str, Tensor]):
         found: list[Extent] = []
 
         def note(info: Any) -> None:
-            codecs = [f for i, f in enumerate(filters) if not info.filter_mask >> i & 1]
+            undone = [f for i, f in enumerate(filters) if not info.filter_mask >> i & 1]
             found.append(
                 Extent(
                     self.source,
                     info.byte_offset,
                     info.size,
-                    tuple(reversed(codecs)),
+                    tuple(reversed(undone)),
                     info.chunk_offset,
                     chunk,
                 )
@@ -210,11 +209,10 @@ class File(Mapping[str, Tensor]):
 
 def _codec(row: Any, dataset: h5d.DatasetID) -> tuple[str, int]:
     code, _, values, name = row
-    if code not in CODECS:
+    codec = codecs.of_hdf5(code)
+    if codec is None:
         raise UnsupportedError(f"filter {_text(name)} ({code})")
-    if code == 2:
-        return "shuffle", values[0] if values else dataset.get_type().get_size()
-    return CODECS[code], values[0] if code == 1 and values else 0
+    return codec.name, codecs.parameter_of(codec, values[0] if values else 0, dataset.get_type().get_size())
 
 
 def _text(name: bytes) -> str:

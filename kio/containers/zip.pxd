@@ -9,8 +9,8 @@ cdef class Archive:
     cdef object limits
     cdef readonly str name
     cdef readonly dict members           # name -> Member
-    cdef dict spooled                    # name -> Source of a deflated member, decoded
+    cdef dict spooled                    # name -> Source of a compressed member, decoded
 
-    cdef bytearray inflated(self, member)
+    cdef bytearray decoded(self, member)
     cdef int check(self, member, const uint8_t[::1] content) except -1
     cdef int compare(self, member, uint32_t crc) except -1

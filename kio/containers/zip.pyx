@@ -17,10 +17,12 @@ Spec: PKWARE APPNOTE 6.3.10, sections 4.3 (records), 4.4 (fields), 4.5.3 (zip64)
 
 from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from kio.limits import DEFAULT
+from kio.raw import codecs
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kio.raw cimport cursor, kernels
+from kio.raw.codecs cimport UndoMember, undo_member
 from kio.raw.cursor cimport Cursor
 from kio.raw.source cimport Image, Source
 
@@ -35,7 +37,6 @@ cdef enum:
 
     VERSION_MAX = 63             # the newest there is, 6.3
     STORED = 0
-    DEFLATED = 8
 
     # General purpose bits that change nothing of what kio reads: how hard deflate
     # tried (1, 2), sizes in a descriptor (3), UTF-8 name (11).
@@ -59,7 +60,7 @@ class Member:
     Attributes:
         name: Path inside the archive, ``/`` between its parts.
         nbytes, nbytes_stored: Size of the content, decoded and as it lies in the file.
-        method: 0 stored, 8 deflated.
+        method: 0 stored, or that of a row of ``kio.raw.codecs``: 8 deflated.
         crc32: CRC-32 of the decoded content, as the archive states it.
         offset: First byte of the content in the archive.
         date: ``(year, month, day, hour, minute, second)`` as stored; not checked.
@@ -125,7 +126,7 @@ cdef class Archive:
                     f"{self.limits.spool_bytes} bytes in memory, found {total}",
                     source=f"{self.name}!{name}", field="spool_bytes",
                     hint="stored without compression, the member needs no memory")
-            self.spooled[name] = Source.of_bytes(self.inflated(member), f"{self.name}!{name}")
+            self.spooled[name] = Source.of_bytes(self.decoded(member), f"{self.name}!{name}")
         return self.spooled[name]
 
     def read(self, str name, uint64_t nbytes_max):
@@ -140,8 +141,8 @@ cdef class Archive:
         if member.nbytes > nbytes_max:
             raise LimitError(f"member size: expected at most {nbytes_max} bytes (limits.config_bytes), found "
                              f"{member.nbytes}", source=f"{self.name}!{name}", field="config_bytes")
-        if member.method == DEFLATED:
-            return bytes(self.inflated(member))
+        if member.method != STORED:
+            return bytes(self.decoded(member))
         content = self.whole.read(member.offset, member.nbytes)
         self.check(member, content)
         return content
@@ -164,7 +165,7 @@ cdef class Archive:
         cdef uint32_t crc = 0
         cdef const uint8_t[::1] block
         member = self.members[name]
-        if member.method == DEFLATED:
+        if member.method != STORED:
             self.source(name)
             return
         while at < <uint64_t>member.nbytes:
@@ -175,12 +176,15 @@ cdef class Archive:
             at += nbytes
         self.compare(member, crc)
 
-    cdef bytearray inflated(self, member):
-        """The decoded content of a deflated member.  Memory: stored and decoded size."""
+    cdef bytearray decoded(self, member):
+        """The decoded content of a compressed member.  Memory: stored and decoded size."""
         cdef size_t wrote = 0, used = 0, nbytes = member.nbytes, nbytes_stored = member.nbytes_stored
         cdef kernels.Status status
         cdef const uint8_t[::1] src
         cdef uint8_t[::1] dst
+        row = codecs.of_zip(member.method)
+        cdef UndoMember undo = undo_member(row)
+        what = f"{row.zip[1]} data"
         where = f"{self.name}!{member.name}"
         if nbytes > self.limits.unbacked_bytes and nbytes > nbytes_stored * self.limits.spool_expansion:
             raise LimitError(
@@ -194,19 +198,18 @@ cdef class Archive:
         content = bytearray(nbytes + 1)
         dst = content
         with nogil:
-            status = kernels.inflate(&dst[0], nbytes, &src[0] if nbytes_stored else NULL,
-                                     nbytes_stored, &wrote, &used)
+            status = undo(&dst[0], nbytes, &src[0] if nbytes_stored else NULL, nbytes_stored, &wrote, &used)
         if status == kernels.KIO_TRUNCATED:
-            raise TruncatedError("deflated data: expected an end mark, found none",
+            raise TruncatedError(f"{what}: expected an end mark, found none",
                                  source=where, offset=nbytes_stored)
         if status == kernels.KIO_LIMIT:
-            raise CorruptError(f"deflated data: expected {nbytes} bytes, found more", source=where)
+            raise CorruptError(f"{what}: expected {nbytes} bytes, found more", source=where)
         if status != kernels.KIO_OK:
-            raise CorruptError("deflated data: expected a valid stream, found an invalid one",
+            raise CorruptError(f"{what}: expected a valid stream, found an invalid one",
                                source=where, offset=used)
         if wrote != nbytes or used != nbytes_stored:
             raise CorruptError(
-                f"deflated data: expected {nbytes} bytes from {nbytes_stored}, found {wrote} from {used}",
+                f"{what}: expected {nbytes} bytes from {nbytes_stored}, found {wrote} from {used}",
                 source=where)
         dst = None
         del content[nbytes:]
@@ -562,7 +565,7 @@ cdef class _Reader:
             trouble = f"version {version // 10}.{version % 10} of the format"
         elif flags & ~FLAGS_KNOWN:
             trouble = f"general purpose flags {flags & ~FLAGS_KNOWN:#06x}"
-        elif method not in (STORED, DEFLATED):
+        elif method != STORED and codecs.of_zip(method) is None:
             trouble = f"compression method {method}"
         elif disk:
             trouble = f"it is on disk {disk}"

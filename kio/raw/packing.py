@@ -7,49 +7,20 @@ and the reader is told so by a mask.  How many are under way at a time bounds th
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
-from kio.raw.kernels import shuffle_into
+from kio.errors import UnsupportedError
+from kio.raw import codecs
 
 Bytes = npt.NDArray[np.uint8]
 Filters = tuple[tuple[str, tuple[int, ...]], ...]
 
 MAX_THREADS = 16
-# Of zeros, as fresh optimizers have them, zstd leaves next to nothing.  A reader that guards
-# against bombs would refuse such a file (``Limits.expansion``), so a frame that decoders
-# skip is put behind: a tenth of a percent.  Spec: RFC 8878, 3.1.2.
-RATIO = 1000
-SKIPPABLE = 0x184D2A50
-
-
-def _shuffle(data: Bytes, itemsize: int) -> Bytes:
-    out = np.empty(data.nbytes, np.uint8)
-    shuffle_into(out.data, data.data, itemsize)
-    return out
-
-
-def _deflate(data: Bytes, level: int) -> Bytes:
-    return np.frombuffer(zlib.compress(data.data, level), np.uint8)
-
-
-def _zstd(data: Bytes, level: int) -> Bytes:
-    # One compressor a chunk: it may not be shared by threads.
-    out = zstandard.ZstdCompressor(level=level).compress(data.data)
-    missing = data.nbytes // RATIO - len(out)
-    if missing > 0:
-        out += struct.pack("<II", SKIPPABLE, missing) + bytes(missing)
-    return np.frombuffer(out, np.uint8)
-
-
-APPLY: dict[str, Callable[[Bytes, int], Bytes]] = {"shuffle": _shuffle, "deflate": _deflate, "zstd": _zstd}
 
 
 def apply(data: Bytes, filters: Filters) -> tuple[Bytes, int]:
@@ -64,7 +35,10 @@ def apply(data: Bytes, filters: Filters) -> tuple[Bytes, int]:
     """
     out = data
     for name, values in filters:
-        out = APPLY[name](out, *values)
+        row = codecs.named(name)
+        if row is None or row.apply is None:
+            raise UnsupportedError(f"codec: expected one that kio writes, found {name}")
+        out = row.apply(out, *values)
     if out.nbytes >= data.nbytes:
         return data, (1 << len(filters)) - 1
     return out, 0

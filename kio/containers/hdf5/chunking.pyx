@@ -19,6 +19,8 @@ Spec: HDF5 File Format Specification 3.0, III.A.1; IV.A.2.i (layout), IV.A.2.l (
 from libc.stdint cimport UINT64_MAX, uint16_t
 from libc.stdlib cimport calloc, free
 
+from kio.raw import codecs
+
 from kio.raw cimport pen
 from kio.raw.tensor cimport Extent, Tensor
 
@@ -26,9 +28,6 @@ cdef enum:
     CHUNK_K = 32
     PER_NODE = 2 * CHUNK_K
     TARGET = 1 << 20         # bytes of a chunk: enough work for a thread, little memory
-
-# Name -> codec, level if none is given, lowest and highest level.
-cdef dict COMPRESSORS = {"gzip": ("deflate", 4, 0, 9), "zstd": ("zstd", 3, 1, 22)}
 
 
 def filters_of(compression, unsigned itemsize):
@@ -47,13 +46,15 @@ def filters_of(compression, unsigned itemsize):
     if compression is None:
         return ()
     name, level = (compression, None) if isinstance(compression, str) else tuple(compression)
-    if name not in COMPRESSORS:
-        raise ValueError(f"compression: expected 'gzip', 'zstd' or one of them with a level, found {compression!r}")
-    codec, usual, lowest, highest = COMPRESSORS[name]
+    row = codecs.of_option(name) if isinstance(name, str) else None
+    if row is None:
+        raise ValueError(f"compression: expected {', '.join(map(repr, codecs.options()))} or one of them with a level, "
+                         f"found {compression!r}")
+    usual, lowest, highest = row.levels
     level = usual if level is None else level
     if not isinstance(level, int) or not lowest <= level <= highest:
         raise ValueError(f"level of {name}: expected {lowest} to {highest}, found {level!r}")
-    return ((("shuffle", (itemsize,)),) if itemsize > 1 else ()) + ((codec, (level,)),)
+    return ((("shuffle", (itemsize,)),) if itemsize > 1 else ()) + ((row.name, (level,)),)
 
 
 cdef class Chunking:
@@ -98,7 +99,7 @@ cdef class Chunking:
         applied = every[::-1]
         self = Chunking.__new__(Chunking)
         self.shape, self.tensor = tensor.extents[0].chunk, tensor
-        self.filters = tuple([(name, (value,) if name in ("shuffle", "deflate") else ()) for name, value in applied])
+        self.filters = tuple([(name, (value,) if codecs.named(name).parameter else ()) for name, value in applied])
         self.begin(tensor.shape, tensor.itemsize)
         if self.count != <uint64_t>len(tensor.extents):
             return None

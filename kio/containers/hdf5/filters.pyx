@@ -11,18 +11,16 @@ Spec: HDF5 File Format Specification 3.0, IV.A.2.l (filter pipeline).
               [name, padded to 8 in version 1]
               client values, u32 each [padded to an even number in version 1]
 
-Only filters that kio has itself are ever undone: no plugin is looked up.
+Only filters of ``kio.raw.codecs`` are ever undone: libhdf5's own plugins are not looked up.
 """
 
 from kio.errors import LimitError, shown
+from kio.raw.codecs import of_hdf5, parameter_of
 
 from kio.raw.codecs cimport MAX_CODECS
 from kio.raw.cursor cimport Cursor, skip, text, u8, u16, u32
 
-# Identification -> codec of kio.raw.codecs.
-cdef dict CODECS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf", 32015: "zstd"}
-cdef frozenset COMPRESSORS = frozenset(("deflate", "lzf", "zstd"))
-# Registered filters that users meet; https://github.com/HDFGroup/hdf5_plugins
+# Registered filters that users meet and kio has no codec for; https://github.com/HDFGroup/hdf5_plugins
 cdef dict KNOWN = {4: "szip", 5: "nbit", 6: "scaleoffset", 307: "bzip2", 32001: "blosc", 32004: "lz4",
                    32008: "bitshuffle", 32013: "zfp", 32026: "blosc2"}
 
@@ -43,7 +41,7 @@ cdef class Pipeline:
 cdef Pipeline parse_filters(Structure s, uint64_t offset, uint64_t nbytes, unsigned itemsize):
     cdef Cursor c
     cdef Pipeline pipeline = Pipeline()
-    cdef unsigned version, nfilters, filter, name_nbytes, nvalues, first
+    cdef unsigned version, nfilters, filter, name_nbytes, nvalues, first, compressors = 0
     cdef str name
     s.view(&c, offset, nbytes)
     version = u8(&c)
@@ -66,16 +64,14 @@ cdef Pipeline parse_filters(Structure s, uint64_t offset, uint64_t nbytes, unsig
         first = u32(&c) if nvalues else 0
         skip(&c, 4 * (nvalues - 1) if nvalues else 0)
         skip(&c, 4 if version == 1 and nvalues & 1 else 0)
-        if filter in CODECS:
-            if filter == 2:
-                first = first or itemsize
-            elif filter != 1:
-                first = 0
-            pipeline.filters.append((CODECS[filter], first))
+        row = of_hdf5(filter)
+        if row is not None:
+            pipeline.filters.append((row.name, parameter_of(row, first, itemsize)))
+            compressors += row.compressor
         elif pipeline.problem is None:
             pipeline.problem = f"filter {KNOWN.get(filter) or shown(name) or 'unknown'} ({filter})"
     if len(pipeline.filters) > MAX_CODECS:
         pipeline.problem = f"{nfilters} filters, of which kio undoes at most {MAX_CODECS}"
-    if len([name for name, _ in pipeline.filters if name in COMPRESSORS]) > 1:
+    if compressors > 1:
         pipeline.problem = "more than one compressor"
     return pipeline

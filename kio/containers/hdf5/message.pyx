@@ -18,6 +18,7 @@ import struct
 import numpy as np
 
 from kio import dtypes
+from kio.raw import codecs
 
 from kio.raw cimport pen
 
@@ -290,33 +291,29 @@ cdef int put_fill(Pen *p, bint chunked) except -1:
     return pen.put(p, b"\2\3\2\1\0\0\0\0" if chunked else b"\2\2\2\1\0\0\0\0", 8)
 
 
-# Codec -> identification and name, padded to 8.
-cdef dict FILTERS_OF = {
-    "shuffle": (2, b"shuffle\0"),
-    "deflate": (1, b"deflate\0"),
-    "fletcher32": (3, b"fletcher32\0\0\0\0\0\0"),
-    "lzf": (32000, b"lzf\0\0\0\0\0"),
-    "zstd": (32015, b"Zstandard compression: http://www.zstd.net\0\0\0\0\0\0"),
-}
+cdef bytes _called(bytes name):
+    """A filter's name as it is stored: a C string, padded to 8."""
+    return name + bytes(8 - len(name) % 8)
 
 
-cdef size_t filters_nbytes(tuple codecs) except? 0:
+cdef size_t filters_nbytes(tuple filters) except? 0:
     """Size of the message of a filter pipeline, with its prefix."""
     cdef size_t nbytes = 16
-    for name, values in codecs:
-        nbytes += 8 + len(FILTERS_OF[name][1]) + 4 * (len(values) + (len(values) & 1))
+    for name, values in filters:
+        nbytes += 8 + len(_called(codecs.named(name).hdf5[1])) + 4 * (len(values) + (len(values) & 1))
     return nbytes
 
 
-cdef int put_filters(Pen *p, tuple codecs) except -1:
-    """A filter pipeline; codecs are ``(name, client values)`` in the order of applying them."""
+cdef int put_filters(Pen *p, tuple filters) except -1:
+    """A filter pipeline; filters are ``(name, client values)`` in the order of applying them."""
     cdef bytes called
-    _head(p, FILTERS, filters_nbytes(codecs) - 8, CONSTANT)
+    _head(p, FILTERS, filters_nbytes(filters) - 8, CONSTANT)
     pen.put8(p, 1)
-    pen.put8(p, len(codecs))
+    pen.put8(p, len(filters))
     pen.room(p, 6)
-    for name, values in codecs:
-        number, called = FILTERS_OF[name]
+    for name, values in filters:
+        number, called = codecs.named(name).hdf5
+        called = _called(called)
         pen.put16(p, number)
         pen.put16(p, len(called))
         pen.put16(p, 1)      # optional: a chunk that it would not shorten may go without
