@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests import lanes
-from tests.corpus import frozen
+pytest.register_assert_rewrite("kio.testing")
+
+from tests import lanes  # noqa: E402
+from tests.corpus import frozen  # noqa: E402
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"

@@ -248,6 +248,8 @@ def test_9_bytes_are_read_in_one_room_and_untrusted_pointers_in_one_file():
 
 @pytest.mark.parametrize("path", PYTHON + CYTHON, ids=shown)
 def test_10_no_assert_on_input(path):
+    if path == KIO / "testing.py":
+        return  # tests, for pytest to run
     if path.suffix == ".py":
         assert not any(isinstance(node, ast.Assert) for node in nodes(path))
     else:
@@ -307,6 +309,7 @@ IN_KIO |= {
     "conversion.py",
     "writing.py",
     "background.py",
+    "testing.py",
     "py.typed",
     "README.md",
 }
