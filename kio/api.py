@@ -15,13 +15,15 @@ from kio.checkpoint import Checkpoint
 from kio.errors import CorruptError, FormatError
 from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
+from kio.mapping.plan import KERAS, SKIP_MISMATCH, Plan
+from kio.mapping.selection import Selection
 from kio.optional import needed
 from kio.raw import codecs, pending, transfer
+from kio.raw.reading import Reading
 from kio.raw.tensor import Tensor
 from kio.reports import DiffReport, TensorDiff, VerifyReport
 
 if TYPE_CHECKING:
-    from kio.mapping.plan import Plan
     from kio.models.load import LoadReport
 
 Source = Any  # path, os.PathLike, bytes, open binary file, h5py.File or Group, Checkpoint
@@ -106,21 +108,18 @@ def load_weights(
     with needed("kio.load_weights"):
         from kio.models import load
 
+    selection = Selection(
+        include,
+        exclude,
+        rename,
+        by_name=by_name,
+        skip=objects_to_skip or (),
+        partial=partial or skip_mismatch,
+        original_backend=original_backend,
+    )
+    reading = Reading(verify, threads, limits)
     with opened(filepath, limits) as checkpoint:
-        return load.load_weights(
-            model,
-            checkpoint,
-            skip_mismatch=skip_mismatch,
-            by_name=by_name,
-            objects_to_skip=objects_to_skip,
-            include=include,
-            exclude=exclude,
-            rename=rename,
-            partial=partial,
-            original_backend=original_backend,
-            verify=verify,
-            threads=threads,
-        )
+        return load.load_weights(model, checkpoint, selection, reading, SKIP_MISMATCH if skip_mismatch else KERAS)
 
 
 def load_model(
@@ -154,16 +153,10 @@ def load_model(
     """
     from kio.models import load
 
+    selection, reading = Selection(original_backend=original_backend), Reading(verify, threads, limits)
     with needed("kio.load_model"), opened(filepath, limits) as checkpoint:
         return load.load_model(
-            checkpoint,
-            custom_objects=custom_objects,
-            compile=compile,
-            safe_mode=safe_mode,
-            original_backend=original_backend,
-            verify=verify,
-            threads=threads,
-            limits=limits,
+            checkpoint, selection, reading, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
         )
 
 
@@ -191,19 +184,17 @@ def plan(
     with needed("kio.plan"):
         from kio.models import load
 
+    selection = Selection(
+        include,
+        exclude,
+        rename,
+        by_name=by_name,
+        skip=objects_to_skip or (),
+        partial=partial or skip_mismatch,
+        original_backend=original_backend,
+    )
     with opened(filepath, limits) as checkpoint:
-        return load.plan(
-            model,
-            checkpoint,
-            skip_mismatch=skip_mismatch,
-            by_name=by_name,
-            objects_to_skip=objects_to_skip,
-            include=include,
-            exclude=exclude,
-            rename=rename,
-            partial=partial,
-            original_backend=original_backend,
-        ).described()
+        return load.plan(model, checkpoint, selection).described()
 
 
 def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None, *, limits: Limits | None = None) -> Any:

@@ -25,6 +25,7 @@ from kio.models.memory import snapshot
 from kio.models.store import rng, training_state
 from kio.models.store.training_state import TrainingState
 from kio.raw import pending
+from kio.raw.reading import Reading
 from kio.raw.sink import Sink
 from kio.reports import SaveResult
 
@@ -311,7 +312,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
             epoch = _epoch_of(metadata_path) if state is None else state.epoch
             if optimizer is not None and not optimizer.built:
                 optimizer.build(model.trainable_variables)
-            load.load_weights(model, checkpoint, verify=True)
+            load.load_weights(model, checkpoint, reading=Reading(verify=True))
         if state is not None:
             training_state.restore("seed generators", training_state.seeds_of(model), state.seeds)
             self._state = state

@@ -16,7 +16,9 @@ from kio.errors import UnsupportedError
 from kio.formats.format import Format
 from kio.formats.target import Compression, Options, Progress, Target
 from kio.limits import Limits
+from kio.mapping.selection import Selection
 from kio.raw.arena import Arena
+from kio.raw.reading import Reading
 from kio.reports import SaveResult
 
 _WEIGHTS = ("keras_weights", "keras_shards", "safetensors", "npz", "keras_h5")
@@ -267,15 +269,14 @@ def convert(
 
             contents = convert.contents(
                 checkpoint,
+                Selection(original_backend=original_backend),
+                Reading(verify, limits=limits),
                 layout=_layout_of(chosen),
                 whole=chosen.name in _MODELS,
                 dtype=dtype,
-                verify=verify,
                 custom_objects=custom_objects,
                 safe_mode=safe_mode,
                 compat=compat,
-                original_backend=original_backend,
-                limits=limits,
             )
         else:
             if original_backend is not None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import re
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -218,8 +220,19 @@ def test_7_every_format_and_every_layout_is_registered():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         return any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)
 
-    matching = {path.stem for path in (KIO / "mapping").glob("*.py") if defines(path, "match")}
+    matching = {path.stem for path in (KIO / "mapping").glob("[!_]*.py") if defines(path, "match")}
     assert matching == set(LAYOUTS)
+
+
+def test_7_every_layout_has_the_same_contract():
+    """What reads or writes by a layout asks for its name and nothing else."""
+    from kio.mapping import LAYOUTS
+
+    for name in LAYOUTS:
+        layout = import_module(f"kio.mapping.{name}")
+        assert list(inspect.signature(layout.match).parameters) == ["checkpoint", "tree", "selection"], name
+        assert next(iter(inspect.signature(layout.names).parameters)) == "tree", name
+        assert isinstance(layout.BACKENDS, tuple), name
 
 
 def test_8_every_format_has_a_corpus():

@@ -21,8 +21,11 @@ from kio.mapping.automatic import is_state
 from kio.mapping.flat_order import Order, owner
 from kio.mapping.pairing import told
 from kio.mapping.plan import Mismatch, Plan, refusal
-from kio.mapping.selection import Chooser, Patterns, Rename, Renamer, chooser, renamer
+from kio.mapping.selection import EVERYTHING, Chooser, Renamer, Selection
 from kio.mapping.tree import Leaf, Tree
+
+# No backend turned what is in such files.
+BACKENDS: tuple[str, ...] = ()
 
 Names = dict[Leaf, str]
 
@@ -43,27 +46,15 @@ def _without_model(path: str) -> str:
     return path.partition("/")[2] or path
 
 
-def match(
-    checkpoint: Any,
-    tree: Tree,
-    *,
-    include: Patterns = None,
-    exclude: Patterns = None,
-    rename: Rename = None,
-    by_name: bool = False,
-    part: bool = False,
-    whole: bool = False,
-) -> Plan:
+def match(checkpoint: Any, tree: Tree, selection: Selection = EVERYTHING) -> Plan:
     """Decide which stored tensor goes to which variable.
 
     Args:
         checkpoint: ``Mapping[str, Tensor]``.
         tree: The model.
-        include, exclude: Globs over variable paths and stored names.
-        rename: Function, or mapping, from names of the model to names in the file.
-        by_name: Take all names at their word, the numbers in automatic ones, too.
-        part: A part of the file is enough.
-        whole: Of no meaning here: flat files hold no model.
+        selection: ``include`` and ``exclude`` are globs over variable paths and stored names; ``rename`` leads from
+            names of the model to names in the file; ``by_name`` takes all names at their word, the numbers in
+            automatic ones, too; ``whole`` is of no meaning: flat files hold no model.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
@@ -71,14 +62,17 @@ def match(
     Raises:
         MatchError: for a pattern, or a key of ``rename``, that matches nothing.
     """
-    renamed, choose = renamer(rename), chooser(include, exclude)
+    renamed, choose = selection.renamer(), selection.chooser()
+    if tree.unskipped is not None and any(node.skip for node in tree.nodes):
+        # Names tell the order alone: what is left alone has its place in it.
+        tree = tree.unskipped()
     stored: dict[str, str] = {}
     for name in checkpoint:
         stored[name] = name
         stored.setdefault(name.replace(".", "/"), name)
     plan = Plan(rule="flat names", source=str(getattr(checkpoint, "name", "")))
-    plan.part = part or by_name or choose is not None
-    found = _Reading(checkpoint, tree, stored, renamed).names(plan, by_name)
+    plan.part = selection.part
+    found = _Reading(checkpoint, tree, stored, renamed).names(plan, selection.by_name)
     _enter(plan, checkpoint, tree, found, choose)
     if choose is not None:
         choose.check(stored)

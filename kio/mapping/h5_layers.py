@@ -24,9 +24,12 @@ from kio.mapping.h5.rows import Row, Rows, leaves_of
 from kio.mapping.h5.stored import StoredLayer, StoredLayers
 from kio.mapping.old_optimizers import plain_sgd
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped
-from kio.mapping.selection import Chooser, Patterns, Rename, Renamer, chooser, renamer
+from kio.mapping.selection import EVERYTHING, Chooser, Renamer, Selection
 from kio.mapping.tree import Leaf, Node, Part, Stack, Tree
 from kio.raw.tensor import Tensor
+
+# What multi-backend Keras ran on; only Theano convolves, all others correlate.
+BACKENDS = ("theano", "tensorflow", "cntk")
 
 
 def names(tree: Tree) -> dict[Leaf, str]:
@@ -38,31 +41,16 @@ def names(tree: Tree) -> dict[Leaf, str]:
     return found
 
 
-def match(
-    checkpoint: Any,
-    tree: Tree,
-    *,
-    include: Patterns = None,
-    exclude: Patterns = None,
-    rename: Rename = None,
-    by_name: bool = False,
-    part: bool = False,
-    whole: bool = False,
-    original_backend: str | None = None,
-) -> Plan:
+def match(checkpoint: Any, tree: Tree, selection: Selection = EVERYTHING) -> Plan:
     """Decide which stored weight goes to which variable.
 
     Args:
         checkpoint: Of a legacy HDF5 file.
         tree: The model.
-        include, exclude: Globs over Keras variable paths, stored names and names of layers.
-        rename: Function, or mapping, from the name of a layer of the model to its name in
-            the file.
-        by_name: Fill layers that the file has under their name, leave the others alone.
-        part: Layers of the file may stay unused.
-        whole: The model was made for this file: its names are the file's, and the optimizer is
-            restored, too, which is left alone as Keras leaves it else.
-        original_backend: On which the file was written, whatever it says itself.
+        selection: ``include`` and ``exclude`` are globs over Keras variable paths, stored names and names of layers;
+            ``rename`` leads from the name of a layer of the model to its name in the file; ``by_name`` fills layers
+            that the file has under their name, and leaves the others alone; without ``whole`` the optimizer is left
+            alone, as Keras leaves it.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
@@ -73,11 +61,13 @@ def match(
 
     Cost: a few µs a variable; no I/O but attributes.
     """
-    stored = StoredLayers(checkpoint, original_backend)
-    choose, renamed = chooser(include, exclude), renamer(rename)
-    found = _Match(stored, _stack(tree), choose, renamed, by_name, whole)
-    found.made.part = part or by_name or choose is not None
-    made = found.plan(checkpoint, _optimizers(tree) if whole else [])
+    if tree.name_sums is not None:
+        tree.name_sums()
+    stored = StoredLayers(checkpoint, selection.original_backend)
+    choose, renamed = selection.chooser(), selection.renamer()
+    found = _Match(stored, _stack(tree), choose, renamed, selection.by_name, selection.whole)
+    found.made.part = selection.part
+    made = found.plan(checkpoint, _optimizers(tree) if selection.whole else [])
     if choose is not None:
         choose.check(checkpoint)
     if renamed is not None:

@@ -21,10 +21,13 @@ from kio.mapping.keras3.evidence import Contradiction, contradictions, touched
 from kio.mapping.keras3.reading import Options, Reading, form_of
 from kio.mapping.keras3.rules import RULES, Rule, paths
 from kio.mapping.plan import Converted, Custom, Mismatch, Plan, Skipped, refusal
-from kio.mapping.selection import Patterns, Rename, chooser, renamer
+from kio.mapping.selection import EVERYTHING, Selection
 from kio.mapping.stored import Stored
 from kio.mapping.tree import Leaf, Node, Tree
 from kio.raw.tensor import Tensor
+
+# No backend turned what is in such files.
+BACKENDS: tuple[str, ...] = ()
 
 _SHOWN = 3
 
@@ -40,28 +43,15 @@ def names(tree: Tree, rule: Rule = RULES[0]) -> dict[Leaf, str]:
     return found
 
 
-def match(
-    checkpoint: Any,
-    tree: Tree,
-    *,
-    include: Patterns = None,
-    exclude: Patterns = None,
-    rename: Rename = None,
-    by_name: bool = False,
-    part: bool = False,
-    whole: bool = False,
-) -> Plan:
+def match(checkpoint: Any, tree: Tree, selection: Selection = EVERYTHING) -> Plan:
     """Decide which stored tensor goes to which variable.
 
     Args:
         checkpoint: ``Mapping[str, Tensor]`` with ``metadata`` and ``names_of`` where it has them.
         tree: The model.
-        include, exclude: Globs over Keras variable paths, stored names and object paths.
-        rename: Function, or mapping of names, path prefixes or globs, from keys of the model
-            to keys in the file.
-        by_name: Pair objects by the names stored in the file instead, wherever they hang.
-        part: A part of the file is enough.
-        whole: The model was made for this file.
+        selection: ``include`` and ``exclude`` are globs over Keras variable paths, stored names and object paths;
+            ``rename`` leads from keys of the model to keys in the file; ``by_name`` pairs objects by the names stored
+            in the file instead, wherever they hang.
 
     Returns:
         The plan; nothing is refused before ``plan.check``.
@@ -72,22 +62,34 @@ def match(
     Cost: about 1 µs a variable; no I/O.
     """
     stored = Stored(checkpoint)
-    choose, renamed = chooser(include, exclude), renamer(rename)
+    unknown = tree.order_of is not None and tree.order_of(_keras3(stored.version))
+    choose, renamed = selection.chooser(), selection.renamer()
     rivals: list[Reading] = []
-    if by_name:
+    if selection.by_name:
         plan = match_names(stored, tree, choose, renamed)
     else:
-        reading, rivals = _best(tree, stored, Options(choose, renamed, whole))
+        reading, rivals = _best(tree, stored, Options(choose, renamed, selection.whole))
         plan = _Assembly(reading, touched(reading, contradictions(reading))).plan
     if choose is not None:
         choose.check([*stored.tensors, *stored.groups])
     if renamed is not None:
-        renamed.check("an object of the model" if by_name else "an object of the model, as its file would call it")
+        what = "an object of the model" + ("" if selection.by_name else ", as its file would call it")
+        renamed.check(what)
     plan.source = str(getattr(checkpoint, "name", ""))
-    plan.part = part or by_name or choose is not None
+    plan.part = selection.part
     if rivals:
         plan.ambiguous = _both(reading, rivals[0], plan.source)
+    if unknown:
+        plan.notes.append(
+            "  The optimizer keeps averages and sums of gradients, whose order changed in Keras 3.10; the file does "
+            "not say who wrote it, and is read as one of this Keras."
+        )
     return plan
+
+
+def _keras3(version: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The writer's version, where the file says it and it was a Keras 3."""
+    return version if version is not None and len(version) > 1 and version[0] == 3 else None
 
 
 def _best(tree: Tree, stored: Stored, options: Options) -> tuple[Reading, list[Reading]]:

@@ -7,13 +7,15 @@ it is refused with the nearest names.  What it was compared with is remembered o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Any
 
 from kio.errors import MatchError, shown
 
 Rename = Mapping[str, str] | Callable[[str], str] | None
-Patterns = str | Sequence[str] | None
+Patterns = str | Iterable[str] | None
 
 _SEARCHED = 5000  # names that are compared for a suggestion
 _NEAR = 3
@@ -151,11 +153,61 @@ class Renamer:
             )
 
 
+def _patterns(given: str | Iterable[str] | None) -> Patterns:
+    return given if given is None or isinstance(given, str) else tuple(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a model is loaded, and what it is called in the file: made at the front door, passed on whole.
+
+    Attributes:
+        include, exclude: Globs over paths of variables and stored names; None: all.
+        rename: From keys of the model to keys in the file: a function, or a mapping.
+        by_name: Take all names at their word.
+        skip: Objects of the model to leave alone; opaque here.
+        partial: The model takes a part of the file: layers of it may stay unused.
+        original_backend: What the file was written on, whatever it says itself.
+        whole: The model was made for this file: its names are the file's, and what belongs to a model beside its
+            weights (optimizer, assets) is restored, too.  It has no values yet, and is thrown away if the load fails.
+    """
+
+    include: Patterns = None
+    exclude: Patterns = None
+    rename: Rename = None
+    by_name: bool = False
+    skip: Iterable[Any] = ()
+    partial: bool = False
+    original_backend: str | None = None
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        # An iterator can be asked once only.
+        object.__setattr__(self, "include", _patterns(self.include))
+        object.__setattr__(self, "exclude", _patterns(self.exclude))
+        object.__setattr__(self, "skip", tuple(self.skip))
+
+    @property
+    def part(self) -> bool:
+        """Whether a part of the file is enough: what it holds beyond that is no surprise."""
+        return self.partial or self.by_name or self.include is not None or bool(self.exclude)
+
+    def chooser(self) -> Chooser | None:
+        """Says which variables take part; None where all do.
+
+        Raises:
+            MatchError: if ``include`` is an empty list: nothing would be loaded.
+        """
+        return None if self.include is None and not self.exclude else Chooser(self.include, self.exclude)
+
+    def renamer(self) -> Renamer | None:
+        """Gives the key in the file; None where nothing is renamed."""
+        return renamer(self.rename)
+
+
+EVERYTHING = Selection()
+
+
 def renamer(rename: Rename) -> Renamer | None:
     """The function, or None where nothing is renamed."""
     return Renamer(rename) if rename else None
-
-
-def chooser(include: Patterns, exclude: Patterns) -> Chooser | None:
-    """The function, or None where everything takes part."""
-    return None if include is None and not exclude else Chooser(include, exclude)

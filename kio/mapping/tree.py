@@ -212,14 +212,24 @@ class Tree:
     Attributes:
         nodes: Every saveable object once, root at 0.
         framework: For messages, e.g. ``"Keras 3.15.1 (jax)"``.
-        stack: Gives the model as a list of layers, for layouts that go by order.
         apart: Nodes, by index, that are listed and not to be filled: their places count.
+
+    What only some layouts need, each asks for itself; None where the tree is not one of a live model:
+
+        stack: Gives the model as a list of layers, for layouts that go by order.
+        unskipped: Gives the tree with what the user skips in it, as ``apart``.
+        order_of: Gives the optimizers' leaves the keys that a writer of that version used, None standing for a file
+            that does not say; returns whether the order matters for this model and nothing tells which it is.
+        name_sums: Gives sums of optimizers that are all called alike the names of the variables that they are of.
     """
 
     nodes: list[Node] = field(default_factory=list)
     framework: str = ""
-    stack: Callable[[], Stack] | None = None
     apart: frozenset[int] = frozenset()
+    stack: Callable[[], Stack] | None = None
+    unskipped: Callable[[], Tree] | None = None
+    order_of: Callable[[tuple[int, ...] | None], bool] | None = None
+    name_sums: Callable[[], None] | None = None
 
     @property
     def root(self) -> Node:

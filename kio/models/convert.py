@@ -10,9 +10,10 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, cast
-from kio.limits import Limits
+from kio.mapping.selection import Selection
 from kio.models.eras.upgrade import Era
 from kio.optional import needed
+from kio.raw.reading import Reading
 
 
 def is_old(checkpoint: Checkpoint) -> bool:
@@ -25,24 +26,23 @@ def is_old(checkpoint: Checkpoint) -> bool:
 
 def contents(
     checkpoint: Checkpoint,
+    selection: Selection,
+    reading: Reading,
     *,
     layout: str,
     whole: bool,
     dtype: str | None = None,
-    verify: bool = True,
     custom_objects: Mapping[str, Any] | None = None,
     safe_mode: bool = True,
     compat: str | None = None,
-    original_backend: str | None = None,
-    limits: Limits | None = None,
 ) -> Contents:
     """What a save of the model in a checkpoint writes today.
 
     Args:
         checkpoint: Open, with a configuration.
+        selection, reading, custom_objects, safe_mode: As for ``load.load_model``.
         layout, whole, compat: As for ``save.contents``.
         dtype: Floats become this; None leaves them.
-        verify, custom_objects, safe_mode, original_backend, limits: As for ``load.load_model``.
 
     Raises:
         MissingDependencyError: without Keras or its backend.
@@ -53,14 +53,7 @@ def contents(
     with needed(f"conversion of a model of {Era.of(checkpoint.metadata).name}"):
         from kio.models import load, save
 
-    model = load.load_model(
-        checkpoint,
-        custom_objects=custom_objects,
-        safe_mode=safe_mode,
-        original_backend=original_backend,
-        verify=verify,
-        limits=limits,
-    )
+    model = load.load_model(checkpoint, selection, reading, custom_objects=custom_objects, safe_mode=safe_mode)
     made = save.contents(model, layout=layout, whole=whole, compat=compat)
     if dtype is not None:
         made.tensors = {name: cast(value, dtype) for name, value in made.tensors.items()}

@@ -1,6 +1,6 @@
 """From an opened checkpoint into a live model: match, check, move, hand over.
 
-tree → LAYOUTS[layout].match → check            nothing has been touched so far
+tree → mapping.match → check                    nothing has been touched so far
 payload of objects with code of their own → their code, undone if anything raises
 all other payload → into live memory, or arrays → backends.put
 what remains (``after``), assets
@@ -8,40 +8,35 @@ what remains (``after``), assets
 
 from __future__ import annotations
 
-import importlib
 import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kio import dtypes
+from kio import dtypes, mapping
 from kio.checkpoint import Checkpoint
-from kio.errors import FormatError, MatchError, UnsupportedError, shown
+from kio.errors import FormatError, shown
 from kio.limits import Limits
-from kio.mapping import LAYOUTS
-from kio.mapping.plan import KERAS, SKIP_MISMATCH, Converted, Plan, Skipped
-from kio.mapping.selection import nearest
+from kio.mapping.plan import KERAS, Converted, Plan, Policy, Skipped
+from kio.mapping.selection import EVERYTHING, Selection
 from kio.mapping.tree import Leaf
 from kio.models.live import custom_layers, unbuilt
 from kio.models.report import LoadReport as LoadReport
 from kio.models.store import assets_read
 from kio.raw import memory, transfer
+from kio.raw.reading import AS_IT_IS, Reading
 from kio.raw.tensor import Tensor
 
 Array = npt.NDArray[Any]
 Pair = tuple[Tensor, Leaf]
-Rename = Callable[[str], str] | Mapping[str, str] | None
 
-# What multi-backend Keras ran on; only Theano convolves, all others correlate.
-_BACKENDS = ("theano", "tensorflow", "cntk")
-
-# Arrays that wait to be handed over while the values that they replace are still alive: bytes,
-# and how many, as each small one takes a kilobyte of objects of its backend.
-_BATCH = 48 << 20
+# Arrays that wait to be handed over while the values that they replace are still alive: each small
+# one takes a kilobyte of objects of its backend.
 _BATCH_ARRAYS = 2_000
 # Names that a warning lists.
 _LISTED = 5
@@ -50,121 +45,37 @@ _LISTED = 5
 _COMPUTED = 12 << 20
 
 
-def plan(
-    model: Any,
-    checkpoint: Checkpoint,
-    *,
-    skip_mismatch: bool = False,
-    by_name: bool = False,
-    objects_to_skip: Iterable[Any] | None = None,
-    include: str | Iterable[str] | None = None,
-    exclude: str | Iterable[str] | None = None,
-    rename: Rename = None,
-    partial: bool = False,
-    original_backend: str | None = None,
-    whole: bool = False,
-) -> Plan:
+def plan(model: Any, checkpoint: Checkpoint, selection: Selection = EVERYTHING) -> Plan:
     """What ``load_weights`` would load, and from where; nothing is read, nothing refused.
 
     Args:
         model: A live Keras model.
         checkpoint: An opened checkpoint.
-        skip_mismatch: The plan lists misfits either way; layers of the file may stay unused.
-        by_name, objects_to_skip, include, exclude, rename, partial, original_backend: As in ``kio.load_weights``.
-        whole: The model was made for this file: what ``load_weights`` leaves alone counts, too.
+        selection: What of the model is wanted.
 
     Raises:
         MatchError: for a pattern, a key of ``rename`` or an object to skip that matches nothing.
     """
-    from kio.models.live import optimizer_order, walk
+    from kio.models.live import walk
 
-    if checkpoint.layout not in LAYOUTS:
-        raise UnsupportedError(
-            f"layout: expected one of {', '.join(LAYOUTS)}, found {checkpoint.layout}", source=checkpoint.name
-        )
-    legacy = checkpoint.layout == "h5_layers"
-    if original_backend is not None:
-        _check_backend(original_backend, legacy)
-    layout = importlib.import_module(f"kio.mapping.{checkpoint.layout}")
-    skipped = list(objects_to_skip or ())
-    tree = walk.tree(model, skipped)
-    left = [node.name or node.cls for node in tree.nodes if node.skip]
-    if left and checkpoint.layout == "flat":
-        # Where names tell the order alone, what is left alone has its place in it.
-        kept = {id(node.handle) for node in tree.nodes if not node.skip}
-        tree = walk.tree(model)
-        tree.apart = frozenset(node.index for node in tree.nodes if id(node.handle) not in kept)
-    if legacy:
-        optimizer_order.rename(tree)
-    unknown = checkpoint.layout == "keras_paths" and optimizer_order.rekey(tree, _version(checkpoint.metadata))
-    made: Plan = layout.match(
-        checkpoint,
-        tree,
-        include=_patterns(include),
-        exclude=_patterns(exclude),
-        rename=rename,
-        by_name=by_name,
-        part=skip_mismatch or partial,
-        whole=whole,
-        **({"original_backend": original_backend} if legacy else {}),
-    )
-    made.skipped += [Skipped(name, "one of objects_to_skip", asked=True) for name in left]
-    if by_name and made.ambiguous is None and not (made.pairs or made.converted or made.customs or made.mismatched):
-        wanted = [skip.what for skip in made.skipped if not skip.asked]
-        if wanted and not made.missing:
-            made.ambiguous = (
-                f"by_name: expected at least one layer of the model in the file, found none of {shown(wanted[0])} … "
-                f"({shown(checkpoint.name)}); {nearest(wanted[0], checkpoint)}"
-            )
-    if unknown:
-        made.notes.append(
-            "  The optimizer keeps averages and sums of gradients, whose order changed in Keras 3.10; the file does "
-            "not say who wrote it, and is read as one of this Keras."
-        )
-    return made
-
-
-def _check_backend(name: str, legacy: bool) -> None:
-    if not legacy:
-        raise MatchError("original_backend: expected a legacy HDF5 file, found one whose kernels no backend turns")
-    if name not in _BACKENDS:
-        raise MatchError(f"original_backend: expected one of {', '.join(_BACKENDS)}, found {shown(str(name))}")
-
-
-def _version(metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """The writer's version as numbers, where the file says it and it was a Keras 3."""
-    numbers = re.match(r"3\.(\d{1,4})", str(metadata.get("keras_version") or ""))
-    return (3, int(numbers[1])) if numbers else None
-
-
-def _patterns(given: str | Iterable[str] | None) -> str | Sequence[str] | None:
-    return given if given is None or isinstance(given, str) else list(given)
+    return mapping.match(checkpoint, walk.tree(model, selection.skip), selection)
 
 
 def load_weights(
     model: Any,
     checkpoint: Checkpoint,
-    *,
-    skip_mismatch: bool = False,
-    by_name: bool = False,
-    objects_to_skip: Iterable[Any] | None = None,
-    include: str | Iterable[str] | None = None,
-    exclude: str | Iterable[str] | None = None,
-    rename: Rename = None,
-    partial: bool = False,
-    original_backend: str | None = None,
-    verify: bool | None = None,
-    threads: int | None = None,
-    fresh: bool = False,
-    limits: Limits | None = None,
+    selection: Selection = EVERYTHING,
+    reading: Reading = AS_IT_IS,
+    policy: Policy = KERAS,
 ) -> LoadReport:
     """Fill a live model from an opened checkpoint.
 
     Args:
-        limits: On what is loaded beside the weights; None for those that the checkpoint was opened under.
-        fresh: The model was made for this load and is thrown away if it fails: its values
-            need not be kept, and its assets are loaded, too.
-        others: As in ``kio.load_weights``.
+        model: Built, or made of the checkpoint's own configuration (``selection.whole``).
+        checkpoint: An opened checkpoint.
+        selection: What of the model is wanted.
+        reading: How to read; its limits are those on what is loaded beside the weights.
+        policy: What may remain unmatched.
 
     Returns:
         The report.
@@ -176,51 +87,39 @@ def load_weights(
     the tensors of objects with code of their own.
     """
     began = time.perf_counter()
-    if not fresh:
+    if not selection.whole:
         unbuilt.refuse_live(model)
-    made = plan(
-        model,
-        checkpoint,
-        skip_mismatch=skip_mismatch,
-        by_name=by_name,
-        objects_to_skip=objects_to_skip,
-        include=include,
-        exclude=exclude,
-        rename=rename,
-        partial=partial,
-        original_backend=original_backend,
-        whole=fresh,
-    )
-    if fresh:
+    made = plan(model, checkpoint, selection)
+    if selection.whole:
         unbuilt.check(model, checkpoint, made)
-    made.check(SKIP_MISMATCH if skip_mismatch else KERAS)
+    made.check(policy)
     # Before anything changes: warnings may be errors.
     _announce(made)
-    Mover(made, verify, threads, fresh=fresh, lenient=skip_mismatch).run()
-    if fresh:
-        assets_read.load(checkpoint.assets, made.assets, limits or checkpoint.limits)
+    Mover(made, reading, fresh=selection.whole, lenient=policy.misfits).run()
+    if selection.whole:
+        assets_read.load(checkpoint.assets, made.assets, reading.limits or checkpoint.limits)
     report = LoadReport.of(made, time.perf_counter() - began)
-    _warn(report, skip_mismatch)
+    if policy.misfits:
+        _warn(report)
     return report
 
 
 def load_model(
     checkpoint: Checkpoint,
+    selection: Selection = EVERYTHING,
+    reading: Reading = AS_IT_IS,
     *,
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
-    original_backend: str | None = None,
-    verify: bool | None = None,
-    threads: int | None = None,
-    limits: Limits | None = None,
 ) -> Any:
     """Build the model of a checkpoint and fill it.
 
     Args:
         checkpoint: An opened checkpoint with a configuration.
-        limits: On the configuration, the model and its assets; None for those that the checkpoint was opened under.
-        others: As in ``kio.load_model``.
+        selection: What of the model is wanted.
+        reading: How to read; its limits are those on the configuration, the model and its assets, too.
+        custom_objects, compile, safe_mode: As in ``kio.load_model``.
 
     Returns:
         The model.
@@ -239,19 +138,11 @@ def load_model(
             hint="build the model in code and use kio.load_weights",
         )
 
-    limits = limits or checkpoint.limits
+    limits = reading.limits or checkpoint.limits
 
     def fill(model: Any) -> None:
-        load_weights(
-            model,
-            checkpoint,
-            objects_to_skip=_untold(model, checkpoint, limits),
-            original_backend=original_backend,
-            verify=verify,
-            threads=threads,
-            fresh=True,
-            limits=limits,
-        )
+        skip = (*selection.skip, *_untold(model, checkpoint, limits))
+        load_weights(model, checkpoint, replace(selection, whole=True, skip=skip), reading)
 
     return deferred.load_model(
         checkpoint.config,
@@ -303,13 +194,14 @@ class Mover:
 
     Args:
         plan: Checked.
-        verify, threads: As for ``transfer.read``.
-        fresh: As for ``load_weights``.
+        reading: How to read.
+        fresh: The model has no values yet that need be kept.
         lenient: Objects whose own code raises are left as they were.
     """
 
-    def __init__(self, plan: Plan, verify: bool | None, threads: int | None, *, fresh: bool, lenient: bool) -> None:
-        self.plan, self.verify, self.threads = plan, verify, threads
+    def __init__(self, plan: Plan, reading: Reading, *, fresh: bool, lenient: bool) -> None:
+        self.plan, self.budget = plan, reading.budget
+        self.verify, self.threads = reading.verify, reading.threads
         self.fresh, self.lenient = fresh, lenient
 
     def run(self) -> None:
@@ -358,7 +250,7 @@ class Mover:
                 staged.append(pair)
             else:
                 self.direct.append((pair, place))
-        self.batches = [staged] if self.fresh else list(_batches(staged))
+        self.batches = [staged] if self.fresh else list(_batches(staged, self.budget))
 
     def run_customs(self, own: list[Tensor]) -> Callable[[], None]:
         """Objects with code of their own; gives back how to undo them."""
@@ -392,7 +284,7 @@ class Mover:
                 for array, (t, leaf) in zip(arrays, batch, strict=True)
             ]
             backends.put([leaf.handle for _, leaf in batch], arrays)
-            much = len(batch) == _BATCH_ARRAYS or sum(t.nbytes for t, _ in batch) >= _BATCH // 2
+            much = len(batch) == _BATCH_ARRAYS or sum(t.nbytes for t, _ in batch) >= self.budget // 2
             if much and not self.fresh and arrays:
                 del arrays
                 memory.trim()
@@ -429,12 +321,12 @@ def _nothing() -> None:
     pass
 
 
-def _batches(pairs: list[Pair]) -> Iterable[list[Pair]]:
-    """Pairs in order, about ``_BATCH`` bytes and at most ``_BATCH_ARRAYS`` at a time."""
+def _batches(pairs: list[Pair], budget: int) -> Iterable[list[Pair]]:
+    """Pairs in order, about ``budget`` bytes and at most ``_BATCH_ARRAYS`` at a time."""
     batch: list[Pair] = []
     held = 0
     for pair in pairs:
-        if batch and (held + pair[0].nbytes > _BATCH or len(batch) == _BATCH_ARRAYS):
+        if batch and (held + pair[0].nbytes > budget or len(batch) == _BATCH_ARRAYS):
             yield batch
             batch, held = [], 0
         batch.append(pair)
@@ -475,9 +367,9 @@ def _announce(plan: Plan) -> None:
         warnings.warn(lost, stacklevel=4)
 
 
-def _warn(report: LoadReport, skip_mismatch: bool) -> None:
+def _warn(report: LoadReport) -> None:
     """Warn of what was left as it was."""
-    if skip_mismatch and (report.missing or report.mismatched or _own_code(report.plan.skipped)):
+    if report.missing or report.mismatched or _own_code(report.plan.skipped):
         warnings.warn(f"Objects that do not fit were left as they were: {', '.join(report.left()[:10])}", stacklevel=4)
 
 

@@ -11,7 +11,7 @@ from kio.mapping import flat, keras_paths
 from kio.mapping.automatic import Automatic, is_automatic, is_state
 from kio.mapping.pairing import align
 from kio.mapping.plan import KERAS, STRICT
-from kio.mapping.selection import Chooser, Renamer, nearest
+from kio.mapping.selection import Chooser, Renamer, Selection, nearest
 from kio.mapping.tree import Tree
 
 from .make import Build, FakeCheckpoint, fake
@@ -102,10 +102,10 @@ def test_three_layers_do_not_go_into_two_of_shifted_numbers() -> None:
     text = str(error.value)
     assert "by their order: dense_1 <- dense, dense_2 <- dense_1; the file's dense_2 not used" in text
     assert "by their names: dense_1 <- dense_1, dense_2 <- dense_2; the file's dense not used" in text
-    partly = flat.match(fake(THREE), tree, part=True).check(KERAS)
+    partly = flat.match(fake(THREE), tree, Selection(partial=True)).check(KERAS)
     assert went(partly) == {"dense_1/v0": "dense/v0", "dense_2/v0": "dense_1/v0"}
     assert len(partly.doubts) == 1
-    named = flat.match(fake(THREE), tree, by_name=True).check(KERAS)
+    named = flat.match(fake(THREE), tree, Selection(by_name=True)).check(KERAS)
     assert went(named) == {"dense_1/v0": "dense_1/v0", "dense_2/v0": "dense_2/v0"}
 
 
@@ -113,7 +113,9 @@ def test_shapes_tell_which_part_it_is() -> None:
     checkpoint = FakeCheckpoint({})
     for name, shape in zip(THREE, [(4, 4), (4, 2), (2, 3)], strict=True):
         checkpoint[name] = fake([name], shape=shape)[name]
-    plan = flat.match(checkpoint, numbered("dense_7", "dense_8", shapes=[(4, 2), (2, 3)]), part=True).check(KERAS)
+    plan = flat.match(
+        checkpoint, numbered("dense_7", "dense_8", shapes=[(4, 2), (2, 3)]), Selection(partial=True)
+    ).check(KERAS)
     assert went(plan) == {"dense_7/v0": "dense_1/v0", "dense_8/v0": "dense_2/v0"}
     assert not plan.doubts
 
@@ -161,20 +163,20 @@ def test_patterns_that_match_nothing() -> None:
     tree, checkpoint = numbered("enc", "dec"), fake(["layers/dense/vars/0", "layers/dense_1/vars/0"])
     for layout in (flat, keras_paths):
         with pytest.raises(MatchError, match=r"include: expected .* found 'encoder/\*', which matches none; nearest"):
-            layout.match(checkpoint, tree, include=["enc/*", "encoder/*"])
+            layout.match(checkpoint, tree, Selection(include=["enc/*", "encoder/*"]))
         with pytest.raises(MatchError, match=r"exclude: expected .* found 'den/"):
-            layout.match(checkpoint, tree, exclude="den/*")
+            layout.match(checkpoint, tree, Selection(exclude="den/*"))
         with pytest.raises(MatchError, match="empty list"):
-            layout.match(checkpoint, tree, include=[])
-        plan = layout.match(checkpoint, tree, include=["enc/*", "*/v0"], exclude=["dec/v0"])
+            layout.match(checkpoint, tree, Selection(include=[]))
+        plan = layout.match(checkpoint, tree, Selection(include=["enc/*", "*/v0"], exclude=["dec/v0"]))
         assert [skip.what for skip in plan.skipped] == ["dec/v0"] and len(plan.pairs) == 1
 
 
 def test_what_is_left_out_may_be_in_the_file_alone() -> None:
     checkpoint = fake(["layers/dense/vars/0", "optimizer/vars/0"])
-    assert keras_paths.match(checkpoint, numbered("a"), exclude="optimizer/*").check(KERAS).pairs
+    assert keras_paths.match(checkpoint, numbered("a"), Selection(exclude="optimizer/*")).check(KERAS).pairs
     with pytest.raises(MatchError, match="include"):
-        keras_paths.match(checkpoint, numbered("a"), include=["a/*", "optimizer/*"])
+        keras_paths.match(checkpoint, numbered("a"), Selection(include=["a/*", "optimizer/*"]))
 
 
 def test_a_pattern_behind_another_is_seen() -> None:
@@ -186,11 +188,11 @@ def test_a_pattern_behind_another_is_seen() -> None:
 def test_keys_of_rename_that_match_nothing() -> None:
     tree, checkpoint = numbered("enc", "dec"), fake(["body/dense/vars/0", "body/dense_1/vars/0"])
     with pytest.raises(MatchError, match=r"rename: expected keys .* found 'layer', .*; nearest (is|are) 'layers'"):
-        keras_paths.match(checkpoint, tree, rename={"layers": "body", "layer": "body"})
+        keras_paths.match(checkpoint, tree, Selection(rename={"layers": "body", "layer": "body"}))
     with pytest.raises(MatchError, match="'layers/dense/vars/1'"):  # objects move as a whole
-        keras_paths.match(checkpoint, tree, rename={"layers": "body", "layers/dense/vars/1": "x"})
+        keras_paths.match(checkpoint, tree, Selection(rename={"layers": "body", "layers/dense/vars/1": "x"}))
     with pytest.raises(MatchError, match=r"nearest (is|are) 'enc"):
-        flat.match(fake(["x/v0", "dec/v0"]), tree, rename={"encc": "x"})
+        flat.match(fake(["x/v0", "dec/v0"]), tree, Selection(rename={"encc": "x"}))
     # A longer key comes first; the shorter one matches, too.
     both = Renamer({"layers": "body", "layers/dense": "x"})
     assert both("layers/dense/vars/0") == "x/vars/0"
@@ -199,17 +201,21 @@ def test_keys_of_rename_that_match_nothing() -> None:
 
 def test_a_function_may_find_nothing_to_do() -> None:
     checkpoint = fake(["layers/dense/vars/0"])
-    assert keras_paths.match(checkpoint, numbered("a"), rename=lambda key: key.replace("x", "y")).check(STRICT).pairs
+    assert (
+        keras_paths.match(checkpoint, numbered("a"), Selection(rename=lambda key: key.replace("x", "y")))
+        .check(STRICT)
+        .pairs
+    )
     with pytest.raises(MatchError, match="missing a/v0"):
-        keras_paths.match(checkpoint, numbered("a"), rename=lambda key: "z" + key).check(KERAS)
+        keras_paths.match(checkpoint, numbered("a"), Selection(rename=lambda key: "z" + key)).check(KERAS)
 
 
 def test_rename_and_by_name_of_keras_paths() -> None:
     checkpoint = fake(["layers/dense/vars/0"], names_of={"layers/dense/vars": "old"})
-    plan = keras_paths.match(checkpoint, numbered("new"), by_name=True, rename={"new": "old"}).check(STRICT)
+    plan = keras_paths.match(checkpoint, numbered("new"), Selection(by_name=True, rename={"new": "old"})).check(STRICT)
     assert went(plan) == {"new/v0": "layers/dense/vars/0"}
     with pytest.raises(MatchError, match="missing new/v0"):
-        keras_paths.match(checkpoint, numbered("new"), by_name=True, rename={"new": "odl"}).check(KERAS)
+        keras_paths.match(checkpoint, numbered("new"), Selection(by_name=True, rename={"new": "odl"})).check(KERAS)
 
 
 def test_members_of_a_set_are_not_told_by_automatic_names() -> None:
@@ -222,7 +228,7 @@ def test_members_of_a_set_are_not_told_by_automatic_names() -> None:
     with pytest.raises(MatchError, match="missing"):
         keras_paths.match(automatic, in_a_set("dense_1", "dense_2")).check(KERAS)
     # A model that was made of the file has its names.
-    assert went(keras_paths.match(automatic, in_a_set("dense", "dense_1"), whole=True).check(STRICT)) == {
+    assert went(keras_paths.match(automatic, in_a_set("dense", "dense_1"), Selection(whole=True)).check(STRICT)) == {
         "dense_1/v0": keys[0], "dense/v0": keys[1],
     }  # fmt: skip
     chosen = fake(keys, names_of={"parts/dense/vars": "q", "parts/dense_1/vars": "k"}, version="3.6.0")

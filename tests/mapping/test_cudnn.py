@@ -10,6 +10,7 @@ import pytest
 from kio.errors import MatchError
 from kio.mapping import keras_paths
 from kio.mapping.plan import STRICT, Plan
+from kio.mapping.selection import Selection
 from kio.mapping.tree import Tree
 from kio.raw.tensor import Tensor
 
@@ -80,12 +81,14 @@ def test_both_of_two(kind: str, gates: int, wrapped: bool, paths: list[str]) -> 
 
 def test_where_the_user_says_it_is() -> None:
     tree = model("lstm")
-    plan = keras_paths.match(stored("layers/mine"), tree, rename={"layers/lstm/cell": "layers/mine"}).check(STRICT)
+    plan = keras_paths.match(stored("layers/mine"), tree, Selection(rename={"layers/lstm/cell": "layers/mine"})).check(
+        STRICT
+    )
     assert len(plan.converted) == 3
 
 
 def test_a_part_of_it() -> None:
-    plan = keras_paths.match(stored("layers/cu_dnnlstm"), model("lstm"), include="*/v0")
+    plan = keras_paths.match(stored("layers/cu_dnnlstm"), model("lstm"), Selection(include="*/v0"))
     assert [each.tensors[0].name for each in plan.converted] == ["layers/cu_dnnlstm/vars/0"] and plan.fits
 
 

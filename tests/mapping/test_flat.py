@@ -7,6 +7,7 @@ import pytest
 from kio.errors import MatchError
 from kio.mapping import flat, keras_paths
 from kio.mapping.plan import STRICT
+from kio.mapping.selection import Selection
 from kio.mapping.tree import Tree
 
 from .make import Build, fake
@@ -43,9 +44,9 @@ def test_misfits() -> None:
 
 
 def test_include_and_rename() -> None:
-    plan = flat.match(fake(["x/v0", "b/v0"]), model(), rename={"a": "x"}).check(STRICT)
+    plan = flat.match(fake(["x/v0", "b/v0"]), model(), Selection(rename={"a": "x"})).check(STRICT)
     assert [t.name for t, _ in plan.pairs] == ["x/v0", "b/v0"]
-    assert len(flat.match(fake(["a/v0"]), model(), include="s/a/*").check(STRICT).pairs) == 1
+    assert len(flat.match(fake(["a/v0"]), model(), Selection(include="s/a/*")).check(STRICT).pairs) == 1
 
 
 def test_names_are_unique() -> None:

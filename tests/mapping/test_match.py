@@ -13,6 +13,7 @@ from kio.errors import MatchError
 from kio.mapping import keras_paths
 from kio.mapping.keras3.rules import RULES
 from kio.mapping.plan import KERAS, SKIP_MISMATCH, STRICT, Plan
+from kio.mapping.selection import Selection
 from kio.mapping.tree import Container, Leaf, Tree
 
 from .make import Build, FakeCheckpoint, Variable, fake
@@ -393,7 +394,7 @@ def test_swapped_nested_models_are_refused_with_all_their_layers() -> None:
 def test_rename_overrules_names() -> None:
     checkpoint = stored_for(sequential("enc", "dec"))
     rename = {"layers/dense": "layers/dense_1", "layers/dense_1": "layers/dense"}
-    plan = keras_paths.match(checkpoint, sequential("dec", "enc"), rename=rename).check(STRICT)
+    plan = keras_paths.match(checkpoint, sequential("dec", "enc"), Selection(rename=rename)).check(STRICT)
     assert went(plan) == {"dec": "layers/dense_1/vars/0", "enc": "layers/dense/vars/0"}
 
 
@@ -410,9 +411,11 @@ def test_skipped_objects_are_not_unexpected() -> None:
 def test_include_and_exclude() -> None:
     checkpoint = stored_for(sequential("enc", "dec", "head"))
     tree = sequential("enc", "dec", "other", shape=(2, 2))
-    assert went(keras_paths.match(checkpoint, tree, include="enc/*").check(STRICT)) == {"enc": "layers/dense/vars/0"}
-    assert set(went(keras_paths.match(checkpoint, tree, exclude=["other"]).check(STRICT))) == {"enc", "dec"}
-    assert set(went(keras_paths.match(checkpoint, tree, exclude="layers/dense_1").check(STRICT))) == {
+    assert went(keras_paths.match(checkpoint, tree, Selection(include="enc/*")).check(STRICT)) == {
+        "enc": "layers/dense/vars/0"
+    }
+    assert set(went(keras_paths.match(checkpoint, tree, Selection(exclude=["other"])).check(STRICT))) == {"enc", "dec"}
+    assert set(went(keras_paths.match(checkpoint, tree, Selection(exclude="layers/dense_1")).check(STRICT))) == {
         "enc",
         "other",
     }
@@ -423,25 +426,25 @@ def test_excluding_what_does_not_fit() -> None:
     b = Build()
     layers = [b.node("dense", "enc", [(2, 2)]), b.node("dense", "head", [(2, 9)])]
     tree = b.tree(b.node("sequential", "s", kind="Sequential", layers=layers))
-    assert set(went(keras_paths.match(checkpoint, tree, exclude="head/*").check(STRICT))) == {"enc"}
+    assert set(went(keras_paths.match(checkpoint, tree, Selection(exclude="head/*")).check(STRICT))) == {"enc"}
 
 
 def test_rename_by_path_glob_and_function() -> None:
     tree = sequential("a", "b")
     checkpoint = fake(["body/dense/vars/0", "body/dense_1/vars/0"])
     for rename in ({"layers": "body"}, {"layers/*": "body/*"}, lambda key: key.replace("layers", "body")):
-        assert len(keras_paths.match(checkpoint, tree, rename=rename).check(STRICT).pairs) == 2
+        assert len(keras_paths.match(checkpoint, tree, Selection(rename=rename)).check(STRICT).pairs) == 2
 
 
 def test_by_name_finds_objects_wherever_they_hang() -> None:
     checkpoint = stored_for(sequential("enc", "dec"))
-    plan = keras_paths.match(checkpoint, sequential("new", "enc", "dec"), by_name=True).check(KERAS)
+    plan = keras_paths.match(checkpoint, sequential("new", "enc", "dec"), Selection(by_name=True)).check(KERAS)
     assert went(plan) == {"enc": "layers/dense/vars/0", "dec": "layers/dense_1/vars/0"}
     assert [s.what for s in plan.skipped] == ["new"]
     with pytest.raises(MatchError, match="expected shape"):
-        keras_paths.match(checkpoint, sequential("enc", shape=(9, 9)), by_name=True).check(KERAS)
+        keras_paths.match(checkpoint, sequential("enc", shape=(9, 9)), Selection(by_name=True)).check(KERAS)
     with pytest.raises(MatchError, match="stores names"):
-        keras_paths.match(fake(["layers/dense/vars/0"]), sequential("enc"), by_name=True)
+        keras_paths.match(fake(["layers/dense/vars/0"]), sequential("enc"), Selection(by_name=True))
 
 
 def test_by_name_tells_namesakes_in_different_models_apart() -> None:
@@ -454,7 +457,7 @@ def test_by_name_tells_namesakes_in_different_models_apart() -> None:
     checkpoint = stored_for(tree)
     checkpoint.names_of |= {"layers/functional/vars": "q", "layers/functional_1/vars": "k"}
     other = nested("k", "q")
-    plan = keras_paths.match(checkpoint, other, by_name=True).check(STRICT)
+    plan = keras_paths.match(checkpoint, other, Selection(by_name=True)).check(STRICT)
     assert [t.name for t, _ in plan.pairs] == [
         "layers/functional_1/layers/dense/vars/0",
         "layers/functional/layers/dense/vars/0",

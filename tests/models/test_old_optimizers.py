@@ -14,6 +14,7 @@ keras = pytest.importorskip("keras")
 
 import kio.layers  # noqa: E402
 from kio.mapping import h5_layers, keras_paths  # noqa: E402
+from kio.mapping.selection import Selection  # noqa: E402
 from kio.models.eras.era import Era  # noqa: E402
 from kio.models.eras.rule import Context  # noqa: E402
 from kio.models.eras.upgrade import training  # noqa: E402
@@ -162,7 +163,7 @@ def test_one_slot_a_weight_is_not_yet_an_sgd_without_momentum(kind: str, tmp_pat
         notes = keras_paths.match(checkpoint, walk.tree(model)).notes
     assert any(f"{len(left)} stored variables are left alone" in note for note in notes)
     with kio.open(legacy) as checkpoint:
-        plan = h5_layers.match(checkpoint, walk.tree(model), whole=True)
+        plan = h5_layers.match(checkpoint, walk.tree(model), Selection(whole=True))
         assert any(skipped.what.startswith("optimizer") for skipped in plan.skipped)
 
 
@@ -173,4 +174,4 @@ def test_unused_momenta_of_sgd_are_let_go(tmp_path: Path) -> None:
     assert not report.skipped and not report.unexpected
     assert int(model.optimizer.iterations) > 0
     with kio.open(legacy) as checkpoint:
-        assert not h5_layers.match(checkpoint, walk.tree(model), whole=True).skipped
+        assert not h5_layers.match(checkpoint, walk.tree(model), Selection(whole=True)).skipped

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from kio.errors import MatchError, shown
 from kio.keras_private import is_own
 from kio.mapping.selection import nearest
 from kio.mapping.tree import Child, Container, Node, Stack, Tree
-from kio.models.live import loading
+from kio.models.live import loading, optimizer_order
 from kio.models.live.stack import stack_of
 
 _PLAIN, _SAVEABLE, _LIST, _DICT, _SET = range(5)
@@ -369,5 +369,14 @@ def tree(model: Any, objects_to_skip: Iterable[Any] = ()) -> Tree:
     def stack() -> Stack:
         return stack_of(model, walk.node, {id(leaf.handle): leaf for leaf in made.leaves})
 
+    def unskipped() -> Tree:
+        full = tree(model)
+        kept = {id(node.handle) for node in made.nodes if not node.skip}
+        full.apart = frozenset(node.index for node in full.nodes if id(node.handle) not in kept)
+        return full
+
     made.stack = stack
+    made.unskipped = unskipped
+    made.order_of = partial(optimizer_order.rekey, made)
+    made.name_sums = partial(optimizer_order.rename, made)
     return made
