@@ -20,6 +20,7 @@ import jax  # noqa: E402
 import kio  # noqa: E402
 from kio.models import load  # noqa: E402
 from kio.models.memory import backends, jax_donation, variables  # noqa: E402
+from kio.raw.reading import Reading  # noqa: E402
 from tests.models.test_backends import aligned  # noqa: E402
 
 pytestmark = pytest.mark.keras
@@ -213,13 +214,13 @@ def test_bytes_that_fail_their_checksum_change_nothing(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(target.get_weights(), before, strict=True))
 
 
-def test_large_models_are_split(monkeypatch: pytest.MonkeyPatch, saved: tuple[Path, list[Any]]) -> None:
+def test_large_models_are_split(saved: tuple[Path, list[Any]]) -> None:
     """Arrays that wait, arrays in place and small ones in one load."""
     path, expected = saved
-    monkeypatch.setattr(load, "_BATCH", 1)
     target = model(2)
     held = target.weights[0].value
-    kio.load_weights(target, path)
+    with kio.open(path) as checkpoint:
+        load.load_weights(target, checkpoint, reading=Reading(verify=True, budget=1))
     assert all(np.array_equal(v, value) for v, value in zip(target.weights, expected, strict=True))
     assert not held.is_deleted()
 
