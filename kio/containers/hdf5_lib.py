@@ -29,12 +29,9 @@ from kio.raw.tensor import Extent, Tensor
 MISPLACED = "extensible array whose unlimited dimension is not the first: libhdf5 cannot tell where its chunks lie"
 # ((sign, exponent at, exponent bits, mantissa at, mantissa bits), bias) -> row of kio.dtypes
 FLOATS = {
-    ((15, 10, 5, 0, 10), 15): "float16",
-    ((31, 23, 8, 0, 23), 127): "float32",
-    ((63, 52, 11, 0, 52), 1023): "float64",
-    ((15, 7, 8, 0, 7), 127): "bfloat16",
-    ((7, 3, 4, 0, 3), 7): "float8_e4m3fn",
-    ((7, 2, 5, 0, 2), 15): "float8_e5m2",
+    ((8 * row.itemsize - 1, row.layout[1], row.layout[0], 0, row.layout[1]), row.layout[2]): row.name
+    for row in dtypes.TABLE
+    if row.layout
 }
 
 
@@ -237,12 +234,13 @@ def dtype_of(kind: Any) -> tuple[str, bool, str | None]:
         members = {kind.get_member_name(i): kind.get_member_value(i) for i in range(2)}
         if members == {b"FALSE": 0, b"TRUE": 1}:
             return "bool", False, None
-    elif cls == h5t.COMPOUND and nbytes in (8, 16) and kind.get_nmembers() == 2:
+    elif cls == h5t.COMPOUND and kind.get_nmembers() == 2:
         names = kind.get_member_name(0), kind.get_member_name(1)
         part, big, _ = dtype_of(kind.get_member_type(0))
         other, _, _ = dtype_of(kind.get_member_type(1))
-        if names == (b"r", b"i") and part == other and part in ("float32", "float64"):
-            return f"complex{8 * nbytes}", big, None
+        whole = dtypes.COMPLEX_OF.get(part)
+        if names == (b"r", b"i") and part == other and whole is not None and nbytes == dtypes.BY_NAME[whole].itemsize:
+            return whole, big, None
     elif cls == h5t.STRING and not kind.is_variable_str() and kind.get_strpad() == h5t.STR_NULLPAD:
         return f"S{nbytes}", False, None
     return "opaque1", False, f"element type {kind.dtype if cls != h5t.TIME else 'time'}"
@@ -294,6 +292,8 @@ def write(
                     group.attrs.update(_pieces(name, value))
             for path, make, attributes in datasets:
                 array = make()
+                if array.dtype.isbuiltin == 2:  # ml_dtypes' own: raw bytes, as the native writer has them
+                    array = array.view(f"V{array.dtype.itemsize}")
                 # What is empty or a scalar has no chunks to compress.
                 packed = {"compression": compression, "compression_opts": level, "shuffle": True}
                 file.create_dataset(path, data=array, **(packed if compression and array.size and array.ndim else {}))

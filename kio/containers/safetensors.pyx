@@ -21,12 +21,7 @@ from kio.raw.tensor cimport PLAIN, UNREADABLE, Index, Row
 
 from kio import dtypes
 
-cdef dict TYPES = {
-    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32",
-    "I32": "int32", "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16",
-    "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
-    "C64": "complex64",
-}
+cdef dict TYPES = {row.safetensors: row.name for row in dtypes.TABLE if row.safetensors}
 cdef dict CODES = dtypes.CODES
 cdef dict SPELLED = {name: spelled for spelled, name in TYPES.items()}
 
@@ -96,7 +91,7 @@ cdef Index index(Source source, dict header, uint64_t base, limits):
         row.offset, row.nbytes = base + begin, end - begin
         row.kind = PLAIN
         row.dtype = -1
-        if dtype in TYPES:
+        if dtype in TYPES:           # before the others: the table may grow
             row.dtype = CODES[TYPES[dtype]]
         elif dtype in OTHER_BITS:
             row.kind = UNREADABLE

@@ -108,7 +108,7 @@ def _widened(tensors: Mapping[str, Value]) -> dict[str, Value]:
     HDF5 has no type for them, and no reader of legacy files knows what raw bytes mean: stock
     Keras cannot load the bfloat16 that it writes itself.
     """
-    small = {row.name for row in dtypes.TABLE if row.kind == "f" and row.numpy is None}
+    small = {row.name for row in dtypes.TABLE if row.kind == "f" and row.raw is not None}
     return {name: cast(value, "float32") if value.dtype_name in small else value for name, value in tensors.items()}
 
 

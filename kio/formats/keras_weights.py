@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kio import dtypes
 from kio.checkpoint import Checkpoint
 from kio.containers import hdf5
 from kio.contents import Contents, Value, parents
@@ -26,7 +27,7 @@ from kio.raw.source import Source
 from kio.raw.tensor import Tensor
 
 # What opaque bytes are by an attribute ``dtype``.  Keras writes bfloat16; the others are kio's.
-MARKED = {("opaque2", "bfloat16"), ("opaque1", "float8_e4m3fn"), ("opaque1", "float8_e5m2")}
+MARKED = {(row.raw, row.name) for row in dtypes.TABLE if row.raw is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,7 @@ def _drafted_by_h5py(
 
 def _attributes(value: Value) -> dict[str, str] | None:
     # HDF5 has no bfloat16: Keras stores two opaque bytes, and this.
-    return {"dtype": "bfloat16"} if value.dtype_name == "bfloat16" else None
+    return {"dtype": value.dtype_name} if dtypes.BY_NAME[value.dtype_name].raw is not None else None
 
 
 def refuse_model(contents: Contents, format: str, *, metadata: bool = False) -> None:

@@ -368,9 +368,7 @@ def refusal(tensor: Any, leaf: Leaf) -> str:
         return why
     stored, wanted = tensor.dtype_name, leaf.dtype
     if stored.startswith("opaque") and stored != wanted:
-        if stored == "opaque2" and "float" in wanted and "float8" not in wanted:
-            return ""  # bfloat16: the only float of two bytes that HDF5 had no name for
-        if stored == "opaque1" and wanted.startswith("float8"):
+        if dtypes.of_raw(stored, wanted) is not None:
             return ""
         return f"expected {wanted}, found raw bytes without a type in {shown(tensor.name)}"
     if stored.startswith("complex") and not wanted.startswith("complex"):

@@ -337,11 +337,8 @@ def _batches(pairs: list[Pair], budget: int) -> Iterable[list[Pair]]:
 
 def _typed(array: Array, stored: str, wanted: str = "") -> Array:
     """Raw bytes as the type that they must be: HDF5 had no names for the small floats."""
-    if stored == "opaque2":
-        return array.view(dtypes.numpy_dtype("bfloat16"))
-    if stored == "opaque1" and wanted.startswith("float8"):
-        return array.view(dtypes.numpy_dtype(wanted))
-    return array
+    name = dtypes.of_raw(stored, wanted)
+    return array if name is None else array.view(dtypes.numpy_dtype(name))
 
 
 def _announce(plan: Plan) -> None:

@@ -68,7 +68,7 @@ cdef enum:
 cdef dict CODES = dtypes.CODES
 cdef tuple TABLE = dtypes.TABLE
 # Opaque types of HDF5 that say what they hold as Keras does for bfloat16.
-cdef frozenset MARKED = frozenset([row.name for row in TABLE if row.numpy is None])
+cdef frozenset MARKED = frozenset([row.name for row in TABLE if row.raw is not None])
 
 
 cdef int by_name(const void *a, const void *b) noexcept nogil:

@@ -42,16 +42,16 @@ cdef bytes _fixed(unsigned itemsize, bint signed):
     return struct.pack("<B3BIHH", 0x10, 8 if signed else 0, 0, 0, itemsize, 0, 8 * itemsize)
 
 
-cdef bytes _float(unsigned itemsize):
-    exponent, mantissa, bias = {2: (5, 10, 15), 4: (8, 23, 127), 8: (11, 52, 1023)}[itemsize]
+cdef bytes _float(row):
+    exponent, mantissa, bias = row.layout
     # Mantissa with its first bit implied (0x20), and where the sign is.
-    return struct.pack("<B3BIHHBBBBI", 0x11, 0x20, 8 * itemsize - 1, 0, itemsize, 0, 8 * itemsize,
+    return struct.pack("<B3BIHHBBBBI", 0x11, 0x20, 8 * row.itemsize - 1, 0, row.itemsize, 0, 8 * row.itemsize,
                        mantissa, exponent, 0, mantissa, bias)
 
 
-cdef bytes _part(bytes name, unsigned offset, unsigned itemsize):
+cdef bytes _part(bytes name, unsigned offset, row):
     """A member of a compound: its name, offset, twenty-eight bytes about dimensions, type."""
-    return struct.pack("<8sI28x", name, offset) + _float(itemsize)
+    return struct.pack("<8sI28x", name, offset) + _float(row)
 
 
 cdef bytes _datatype(row):
@@ -62,10 +62,11 @@ cdef bytes _datatype(row):
     if row.kind in "iu":
         return _fixed(row.itemsize, row.kind == "i")
     if row.kind == "c":
-        half = row.itemsize // 2
-        return struct.pack("<B3BI", 0x16, 2, 0, 0, row.itemsize) + _part(b"r", 0, half) + _part(b"i", half, half)
-    if row.kind == "f" and row.numpy is not None:
-        return _float(row.itemsize)
+        (half,) = [dtypes.BY_NAME[half] for half, whole in dtypes.COMPLEX_OF.items() if whole == row.name]
+        return (struct.pack("<B3BI", 0x16, 2, 0, 0, row.itemsize) + _part(b"r", 0, half)
+                + _part(b"i", half.itemsize, half))
+    if row.kind == "f" and row.raw is None:
+        return _float(row)
     # HDF5 below 2.0 has neither bfloat16 nor float8; Keras stores them as opaque bytes.
     return struct.pack("<B3BI", 0x15, 0, 0, 0, row.itemsize)
 

@@ -27,16 +27,33 @@ from kio.containers.hdf5.structure cimport length, times
 from kio.raw.cursor cimport Cursor, skip, starts, u8, u16, u32, uint
 
 cdef int8_t BOOL = dtypes.CODES["bool"]
-cdef int8_t BFLOAT16 = dtypes.CODES["bfloat16"]
-cdef int8_t FLOAT8_E4M3 = dtypes.CODES["float8_e4m3fn"]
-cdef int8_t FLOAT8_E5M2 = dtypes.CODES["float8_e5m2"]
-cdef int8_t COMPLEX64 = dtypes.CODES["complex64"]
-cdef int8_t COMPLEX128 = dtypes.CODES["complex128"]
 # By log2 of the size.
-cdef int8_t[4] SIGNED = [dtypes.CODES[f"int{8 << i}"] for i in range(4)]
-cdef int8_t[4] UNSIGNED = [dtypes.CODES[f"uint{8 << i}"] for i in range(4)]
-cdef int8_t[4] FLOATS = [-1, *[dtypes.CODES[f"float{8 << i}"] for i in range(1, 4)]]
+cdef int8_t[4] SIGNED = [-1, -1, -1, -1]
+cdef int8_t[4] UNSIGNED = [-1, -1, -1, -1]
 cdef int8_t[3] OPAQUES = [-1, dtypes.CODES["opaque1"], dtypes.CODES["opaque2"]]
+
+# The floats: the bits of their parts, and the row of a complex number of two.
+cdef struct Float:
+    uint32_t itemsize, exponent, bias
+    int8_t dtype, pair
+
+cdef enum:
+    FLOATS_MAX = 32
+
+cdef Float[FLOATS_MAX] FLOATS
+cdef unsigned NFLOATS = 0
+
+for _code, _row in enumerate(dtypes.TABLE):
+    if _row.kind == "i":
+        SIGNED[_row.itemsize.bit_length() - 1] = _code
+    elif _row.kind == "u":
+        UNSIGNED[_row.itemsize.bit_length() - 1] = _code
+    elif _row.layout is not None:
+        # Its mantissa is what is left; see _float.
+        FLOATS[NFLOATS].itemsize, FLOATS[NFLOATS].dtype = _row.itemsize, _code
+        FLOATS[NFLOATS].exponent, _, FLOATS[NFLOATS].bias = _row.layout
+        FLOATS[NFLOATS].pair = dtypes.CODES.get(dtypes.COMPLEX_OF.get(_row.name), -1)
+        NFLOATS += 1
 
 cdef enum Class:
     FIXED = 0
@@ -128,7 +145,7 @@ cdef int _fixed(Cursor *c, const Head *head, Type *t) except -1:
 
 cdef int _float(Cursor *c, const Head *head, Type *t) except -1:
     cdef unsigned low = u16(c), precision = u16(c)
-    cdef unsigned exponent_at = u8(c), exponent = u8(c), mantissa_at = u8(c), mantissa = u8(c)
+    cdef unsigned i, exponent_at = u8(c), exponent = u8(c), mantissa_at = u8(c), mantissa = u8(c)
     cdef uint32_t bias = u32(c)
     cdef unsigned sign = head.bits >> 8 & 0xFF, implied = (head.bits >> 4 & 3) == 2
     t.big = head.bits & 1
@@ -136,21 +153,10 @@ cdef int _float(Cursor *c, const Head *head, Type *t) except -1:
     if (low or precision != 8 * head.itemsize or head.bits & 0x40 or not implied or mantissa_at
             or sign != precision - 1 or exponent_at != mantissa or exponent + mantissa != sign):
         return 0
-    if head.itemsize == 2 and exponent == 5 and bias == 15:
-        t.dtype = FLOATS[1]
-    elif head.itemsize == 4 and exponent == 8 and bias == 127:
-        t.dtype = FLOATS[2]
-    elif head.itemsize == 8 and exponent == 11 and bias == 1023:
-        t.dtype = FLOATS[3]
-    elif head.itemsize == 2 and exponent == 8 and bias == 127:
-        t.dtype = BFLOAT16
-    elif head.itemsize == 1 and exponent == 4 and bias == 7:
-        t.dtype = FLOAT8_E4M3
-    elif head.itemsize == 1 and exponent == 5 and bias == 15:
-        t.dtype = FLOAT8_E5M2
-    else:
-        return 0
-    t.problem = NULL
+    for i in range(NFLOATS):
+        if FLOATS[i].itemsize == head.itemsize and FLOATS[i].exponent == exponent and FLOATS[i].bias == bias:
+            t.dtype = FLOATS[i].dtype
+            t.problem = NULL
     return 0
 
 
@@ -202,11 +208,10 @@ cdef int _complex(Structure s, Cursor *c, const Head *head, Type *t) except -1:
         _float(c, &base, &part[i])
     if part[0].dtype != part[members - 1].dtype or part[0].big != part[members - 1].big:
         return 0
-    if part[0].dtype == FLOATS[2]:
-        t.dtype = COMPLEX64
-    elif part[0].dtype == FLOATS[3]:
-        t.dtype = COMPLEX128
-    else:
+    for i in range(NFLOATS):
+        if FLOATS[i].dtype == part[0].dtype and FLOATS[i].pair >= 0:
+            t.dtype = FLOATS[i].pair
+    if t.dtype < 0:
         return 0
     t.big = part[0].big
     t.problem = NULL

@@ -329,8 +329,7 @@ cdef bint _stands_for(str found, str dtype_name) except -1:
     """Whether bytes of one type are those of the other: without ml_dtypes small floats are raw."""
     if found == dtype_name:
         return True
-    row = dtypes.BY_NAME[dtype_name]
-    return row.numpy is None and found == f"opaque{row.itemsize}"
+    return found == dtypes.BY_NAME[dtype_name].raw
 
 
 cdef dict NAMES = {}

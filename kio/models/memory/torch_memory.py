@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -117,10 +116,10 @@ def _writable(value: Any, kind: Any) -> bool:
 
 
 def _tensor(array: Array, kind: Any) -> Any:
-    if array.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+    row = BY_NAME.get(array.dtype.name)
+    if row is not None and row.numpy is None:
         # NumPy has no such type of its own, so from_numpy does not know it.
-        bits = array.view(np.int16 if array.dtype.itemsize == 2 else np.uint8)
-        return torch.from_numpy(bits).view(kind)
+        return torch.from_numpy(array.view(row.bits)).view(kind)
     return torch.from_numpy(array)
 
 

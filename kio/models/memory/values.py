@@ -159,7 +159,7 @@ def _torch_array(value: Any, dtype_name: str) -> Array:
     row = dtypes.BY_NAME.get(dtype_name)
     if row is not None and row.numpy is None:
         # NumPy has no such type of its own, so torch cannot hand it over as one.
-        bits = value.view(torch.int16 if row.itemsize == 2 else torch.uint8)
+        bits = value.view(getattr(torch, row.bits))
         array: Array = bits.numpy().view(dtypes.numpy_dtype(dtype_name))
         return array
     plain: Array = value.numpy()
