@@ -194,7 +194,7 @@ def plan(
         original_backend=original_backend,
     )
     with opened(filepath, limits) as checkpoint:
-        return load.plan(model, checkpoint, selection).described()
+        return load.plan(model, checkpoint, selection).release()
 
 
 def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None, *, limits: Limits | None = None) -> Any:

@@ -132,12 +132,13 @@ class MatchError(KioError, ValueError):
     """File and model do not agree.  Nothing was changed.
 
     Attributes:
-        plan: The ``Plan`` with ``missing``, ``unexpected`` and ``mismatched``.
+        plan: The ``Plan`` with ``missing``, ``unexpected`` and ``mismatched``, as plain data.
     """
 
     def __init__(self, what: str, *, plan: Any = None) -> None:
         super().__init__(what)
-        self.plan = plan
+        # Whoever keeps the error keeps neither the file open nor the model alive.
+        self.plan = None if plan is None else plan.described()
 
 
 class UnknownNameError(KioError, KeyError):

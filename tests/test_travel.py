@@ -23,6 +23,7 @@ from kio import errors
 from kio.errors import ChangedError, KioError, MissingDependencyError, UnsupportedError
 from kio.raw.sink import Sink
 from kio.raw.source import Source
+from kio.raw.tensor import Tensor, TensorSpec, specs
 from kio.reports import DiffReport, SaveResult, TensorDiff, VerifyReport
 
 A = np.arange(12.0, dtype="float32").reshape(3, 4)
@@ -337,6 +338,114 @@ def test_reports_hold_neither_file_nor_model(tmp_path: Path) -> None:
     gc.collect()
     assert gone() is None and report.plan.fits
     assert str(copy.deepcopy(report)) == str(report)
+
+
+def reached(thing: Any) -> set[type]:
+    """Types of all that an object keeps alive, but for classes, modules and functions of modules."""
+    import gc
+    import types
+
+    home = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+    todo, seen, found = [thing], {id(thing)}, set()
+    while todo:
+        one = todo.pop()
+        found.add(type(one))
+        for other in gc.get_referents(one):
+            if id(other) not in seen and not (isinstance(other, home) and getattr(other, "__closure__", None) is None):
+                seen.add(id(other))
+                todo.append(other)
+    return found
+
+
+PLAIN = ("builtins", "kio.mapping.plan", "kio.mapping.tree", "kio.models.report", "kio.raw.tensor", "kio.errors")
+
+
+def is_plain(thing: Any) -> None:
+    found = reached(thing)
+    assert not [t for t in found if t.__module__ not in PLAIN] and Tensor not in found, found
+    assert not {t.__name__ for t in found} & {"function", "method", "partial", "generator"}, found
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", ["x.weights.h5", "x.h5", "x.safetensors"])
+def test_reports_plans_and_errors_reach_plain_data_only(tmp_path: Path, name: str) -> None:
+    import keras
+
+    class Own(keras.layers.Layer):
+        """Reads its variable by itself, and has something to do afterwards."""
+
+        def build(self, shape: Any) -> None:
+            self.v = self.add_weight(shape=(2,), name="v")
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return x
+
+        def save_own_variables(self, store: Any) -> None:
+            store["v"] = np.asarray(self.v)
+
+        def load_own_variables(self, store: Any) -> None:
+            self.v.assign(store["v"])
+
+    def model(units: int = 4) -> Any:
+        layers = [keras.layers.Input((3,)), keras.layers.Normalization(name="norm")]
+        layers += [Own(name="own")] if name == "x.weights.h5" else []
+        made = keras.Sequential([*layers, keras.layers.Dense(units, name="chosen"), keras.layers.Dense(2, name="last")])
+        made.compile("adam", "mse")
+        return made
+
+    if name == "x.h5":
+        model().save(tmp_path / name)
+    else:
+        kio.save_weights(model(), tmp_path / name)
+    with kio.open(tmp_path / name) as checkpoint:
+        report = kio.load_weights(model(), checkpoint)
+        plan = kio.plan(model(), checkpoint, exclude="*last*")
+        assert report.plan.pairs and len(plan.skipped) >= 2
+        is_plain(report)
+        is_plain(plan)
+        with pytest.warns(UserWarning, match="do not fit"):
+            is_plain(kio.load_weights(model(5), checkpoint, skip_mismatch=True))
+        with pytest.raises(kio.MatchError) as caught:
+            kio.load_weights(model(5), checkpoint)
+        is_plain(caught.value.plan)
+        assert caught.value.plan.mismatched and caught.value.plan.pairs
+
+
+@pytest.mark.keras
+def test_so_do_errors_raised_on_the_way_to_a_plan(tmp_path: Path) -> None:
+    import keras
+
+    class Two(keras.Model):
+        def __init__(self, first: str, second: str) -> None:
+            super().__init__()
+            self.one, self.two = keras.layers.Dense(3, name=first), keras.layers.Dense(3, name=second)
+            self.one.build((None, 3))
+            self.two.build((None, 3))
+            self.built = True
+
+    kio.save_weights(Two("a", "b"), tmp_path / "x.weights.h5")
+    with pytest.raises(kio.MatchError, match="expected every name once in the model") as caught:
+        kio.load_weights(Two("a", "a"), tmp_path / "x.weights.h5", by_name=True)
+    assert len(caught.value.plan.pairs) == 2
+    is_plain(caught.value.plan)
+
+
+def test_specs() -> None:
+    """Every field of a tensor but the way to its bytes; equal by value; unchanged by travelling."""
+    tensor = Tensor("t", "float32", (2, 0, 3), problem="odd")
+    (spec,) = specs([tensor])
+    assert (spec.name, spec.dtype_name, spec.shape, spec.nbytes, spec.problem) == ("t", "float32", (2, 0, 3), 0, "odd")
+    assert specs([spec])[0] is spec and repr(spec) == "TensorSpec('t', float32, (2, 0, 3))"
+    same = TensorSpec("t", "float32", (2, 0, 3), 0, "odd")
+    assert same == spec and hash(same) == hash(spec) and spec != TensorSpec("t", "float32", (2, 0, 3), 0)
+    assert spec != 1 and copy.copy(spec) is spec
+    for protocol in (2, 3, 4, 5):
+        assert pickle.loads(pickle.dumps(spec, protocol)) == spec
+    with pytest.raises((TypeError, ValueError)):
+        TensorSpec("t", "float32", ([],), 0)  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        spec.name = "u"  # type: ignore[misc]
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

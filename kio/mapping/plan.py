@@ -16,7 +16,7 @@ from kio import dtypes
 from kio.errors import MatchError, shown
 from kio.mapping.automatic import is_state
 from kio.mapping.tree import Leaf, Node
-from kio.raw.tensor import Tensor
+from kio.raw.tensor import Tensor, specs
 
 _LISTED = 10  # names a message lists
 _SEARCHED = 2000  # names that are compared for a suggestion
@@ -42,22 +42,6 @@ class Policy:
 STRICT = Policy("strict", unexpected=False, skipped=False, misfits=False)
 KERAS = Policy("keras", unexpected=True, skipped=True, misfits=False)
 SKIP_MISMATCH = Policy("skip_mismatch", unexpected=True, skipped=True, misfits=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a report keeps of a tensor: everything but the way to its bytes."""
-
-    name: str
-    dtype_name: str
-    shape: tuple[int, ...]
-    nbytes: int
-    problem: str | None
-
-    @classmethod
-    def of(cls, tensor: Any) -> Stored:
-        """That of a Tensor, or of another Stored."""
-        return cls(tensor.name, tensor.dtype_name, tensor.shape, tensor.nbytes, tensor.problem)
 
 
 @dataclass(slots=True)
@@ -172,15 +156,14 @@ class Plan:
         plain = _Plain()
         return replace(
             self,
-            pairs=[(plain.tensor(tensor), plain.leaf(leaf)) for tensor, leaf in self.pairs],
+            pairs=[
+                (spec, plain.leaf(leaf))
+                for spec, (_, leaf) in zip(_specs([t for t, _ in self.pairs]), self.pairs, strict=True)
+            ],
             converted=[
-                Converted([plain.tensor(t) for t in c.tensors], plain.leaf(c.leaf), _described_only, c.what)
-                for c in self.converted
+                Converted(_specs(c.tensors), plain.leaf(c.leaf), _described_only, c.what) for c in self.converted
             ],
-            customs=[
-                Custom(plain.node(c.node), c.path, {key: plain.tensor(t) for key, t in c.tensors.items()})
-                for c in self.customs
-            ],
+            customs=[Custom(plain.node(c.node), c.path, _spec_of_each(c.tensors)) for c in self.customs],
             missing=[plain.leaf(leaf) for leaf in self.missing],
             unexpected=list(self.unexpected),
             mismatched=[replace(m, leaf=m.leaf and plain.leaf(m.leaf)) for m in self.mismatched],
@@ -192,6 +175,36 @@ class Plan:
             notes=list(self.notes),
             doubts=list(self.doubts),
         )
+
+    def release(self) -> Plan:
+        """Become what ``described`` gives, in place: for a plan of which nobody else has the variables.
+
+        Returns:
+            The plan itself.
+
+        Cost: a fifth of a microsecond a variable.
+        """
+        leaves = [leaf for _, leaf in self.pairs]
+        self.pairs = list(zip(_specs([t for t, _ in self.pairs]), leaves, strict=True))
+        leaves += self.missing
+        leaves += self.keys
+        for each in self.converted:
+            each.tensors, each.make = _specs(each.tensors), _described_only
+            leaves.append(each.leaf)
+        for skipped in self.skipped:
+            leaves += skipped.leaves
+        leaves += [each.leaf for each in self.mismatched if each.leaf is not None]
+        nodes = {leaf.node for leaf in leaves}
+        for custom in self.customs:
+            custom.tensors = _spec_of_each(custom.tensors)
+            nodes.add(custom.node)
+        nodes.update(node for node, _ in self.assets)
+        for leaf in leaves:
+            leaf.handle = None
+        for node in nodes:
+            node.release()
+        self.finished, self.finishing = [], []
+        return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         plain = self.described()
@@ -242,13 +255,13 @@ class Plan:
             MatchError: saying for each unmatched name the nearest candidate and why it was refused.
         """
         if self.ambiguous:
-            raise MatchError(self.ambiguous, plan=self.described())
+            raise MatchError(self.ambiguous, plan=self)
         if (
             ((self.missing or self.mismatched) and not policy.misfits)
             or (self.unexpected and not policy.unexpected)
             or (any(s.leaves and not s.asked for s in self.skipped) and not policy.skipped)
         ):
-            raise MatchError(self.problem(policy), plan=self.described())
+            raise MatchError(self.problem(policy), plan=self)
         return self
 
     def problem(self, policy: Policy = KERAS) -> str:
@@ -326,9 +339,6 @@ class _Plain:
         self._leaves: dict[Leaf, Leaf] = {}
         self._nodes: dict[Node, Node] = {}
 
-    def tensor(self, tensor: Any) -> Any:
-        return Stored.of(tensor)
-
     def node(self, node: Node) -> Node:
         found = self._nodes.get(node)
         if found is None:
@@ -342,6 +352,15 @@ class _Plain:
             found = Leaf(leaf.key, leaf.path, leaf.name, leaf.shape, leaf.dtype, None, node)
             self._leaves[leaf] = found
         return found
+
+
+def _specs(tensors: Iterable[Tensor]) -> list[Any]:
+    # Whoever prints or counts a plan need not know which of the two it has.
+    return specs(tensors)
+
+
+def _spec_of_each(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    return dict(zip(tensors, specs(tensors.values()), strict=True))
 
 
 def _described_only(arrays: Sequence[Any]) -> Any:

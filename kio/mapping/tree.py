@@ -135,6 +135,11 @@ class Node:
         self.table = False
         self.after: Callable[[], None] | None = None
 
+    def release(self) -> None:
+        """Let go of the live object and of all that hangs on it; what it was called stays."""
+        self.handle = self.after = None
+        self.entries, self.leaves, self.forms, self.others = [], [], _NO_FORMS, _NO_KEYS
+
     def __repr__(self) -> str:
         return f"Node({self.cls} {self.name!r}, {len(self.leaves)} leaves, {len(self.entries)} entries)"
 

@@ -37,11 +37,11 @@ class LoadReport:
 
     @classmethod
     def of(cls, plan: Plan, seconds: float) -> LoadReport:
-        """The report of a plan that has been carried out."""
+        """The report of a plan that has been carried out, which is left as plain data."""
         gone = {s.what for s in plan.skipped}
         own = [c.node.name or c.node.cls for c in plan.customs if c.tensors]
         return cls(
-            plan.described(),
+            plan.release(),
             plan.nbytes,
             seconds,
             loaded=[leaf.path for _, leaf in plan.pairs]

@@ -44,6 +44,15 @@ cdef class Tensor:
     cdef readonly object decode          # callable(array of stored, tensor) -> array
 
 
+cdef class TensorSpec:
+    """A tensor without the way to its bytes."""
+    cdef readonly str name
+    cdef readonly str dtype_name
+    cdef readonly tuple shape
+    cdef readonly uint64_t nbytes        # decoded
+    cdef readonly str problem            # why it cannot be read, or None
+
+
 cdef struct Row:
     uint64_t offset          # plain: first byte; else whatever the container needs to expand
     uint64_t nbytes          # decoded
