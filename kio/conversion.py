@@ -19,10 +19,9 @@ from kio.raw.tensor import Tensor
 
 Rename = Callable[[str], str] | Mapping[str, str] | None
 
-# Formats that keep Keras's groups, and the layouts whose names make sense in them.
-GROUPED = ("keras_archive", "keras_weights", "keras_shards")
-_MODEL = ("keras_archive",)
-_LISTED = "keras_h5"
+# Layouts by what a file has beside its tensors: groups with names of objects; lists of layers and weights, in order.
+_GROUPED = "keras_paths"
+_LISTED = "h5_layers"
 _METADATA = ("keras_version", "date_saved")
 _SHOWN = 10  # names a warning lists
 
@@ -65,17 +64,18 @@ def contents_of(
     if verify and transfer.fragile(chosen.values(), verify=True):
         transfer.check(chosen.values(), verify=True)
     made = Contents(tensors)
-    if format.name == _LISTED:
+    if format.layout == _LISTED:
         made.attributes = _attributes(checkpoint)
-    if format.name in GROUPED and checkpoint.layout == "keras_paths":
+        return made  # all that it says is in them
+    if format.layout == checkpoint.layout == _GROUPED:
         made.groups = _groups(checkpoint, dict(zip(chosen, tensors, strict=True)), renamed)
-    if format.name in _MODEL:
+    if "model" in format.holds:
         made.config = checkpoint.config
         made.metadata = {key: str(checkpoint.metadata[key]) for key in _METADATA if key in checkpoint.metadata}
         made.assets = {
             name: checkpoint.assets.read(name) if verify else checkpoint.assets[name] for name in checkpoint.assets
         }
-    elif format.name == checkpoint.format == "safetensors":
+    elif "metadata" in format.holds and format.name == checkpoint.format:
         made.metadata = {key: str(value) for key, value in checkpoint.metadata.items()}
     return made
 
@@ -87,7 +87,7 @@ def check_dtype(format: Format, dtype: str | None) -> None:
         UnsupportedError: for bfloat16 and float8 in legacy HDF5.
     """
     row = dtypes.BY_NAME.get(dtype or "")
-    if format.name == _LISTED and row is not None and row.numpy is None:
+    if format.widens and row is not None and row.raw is not None:
         raise UnsupportedError(
             f"dtype: expected one that legacy .h5 has, found {dtype}",
             hint="float16 is one; .keras and .weights.h5 hold bfloat16",
@@ -95,14 +95,15 @@ def check_dtype(format: Format, dtype: str | None) -> None:
 
 
 def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> None:
-    if format.name in _MODEL and checkpoint.config is None:
+    only_models = "weights" not in format.holds
+    if only_models and checkpoint.config is None:
         raise UnsupportedError(
             f"{format.name}: expected a model's configuration, found weights alone",
             source=checkpoint.name,
             hint="build the model in code, load the weights, and use kio.save_model",
         )
-    if format.name == _LISTED:
-        if checkpoint.layout != "h5_layers":
+    if format.layout == _LISTED:
+        if checkpoint.layout != _LISTED:
             raise UnsupportedError(
                 f"names for {format.name}: expected layers in order, found layout {checkpoint.layout}",
                 source=checkpoint.name,
@@ -110,8 +111,8 @@ def _check_layout(checkpoint: Checkpoint, format: Format, rename: Rename) -> Non
             )
         if rename is not None:
             raise UnsupportedError(f"rename: expected None, as {format.name} lists its names, found one")
-    fits = checkpoint.layout in ("keras_paths", "flat") if format.name in GROUPED else True
-    if not fits or (format.name in _MODEL and checkpoint.layout != "keras_paths"):
+    fits = format.layout != _GROUPED or checkpoint.layout in (_GROUPED, "flat")
+    if not fits or (only_models and checkpoint.layout != format.layout):
         raise UnsupportedError(
             f"names for {format.name}: expected those of Keras 3 files, found layout {checkpoint.layout}",
             source=checkpoint.name,
@@ -140,7 +141,7 @@ def _left_out(checkpoint: Checkpoint, format: Format, unsupported: str) -> dict[
             tensor=name,
             hint="unsupported='skip' (--unsupported skip) leaves it out",
         )
-    if format.name == _LISTED:
+    if format.layout == _LISTED:
         raise UnsupportedError(
             f"unsupported: expected 'refuse', as {format.name} lists its weights, found 'skip'",
             source=checkpoint.name,

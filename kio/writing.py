@@ -11,7 +11,7 @@ from typing import Any
 from kio import background, formats
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, value_of
-from kio.conversion import GROUPED, Rename, check_dtype, contents_of
+from kio.conversion import Rename, check_dtype, contents_of
 from kio.errors import UnsupportedError
 from kio.formats.format import Format
 from kio.formats.target import Compression, Options, Progress, Target
@@ -21,10 +21,9 @@ from kio.raw.arena import Arena
 from kio.raw.reading import Reading
 from kio.reports import SaveResult
 
-_WEIGHTS = ("keras_weights", "keras_shards", "safetensors", "npz", "keras_h5")
-_MODELS = ("keras_archive", "keras_h5")
-_FLAT = ("safetensors", "npz")
 _GIB = 1024**3
+# Layouts of Keras's own formats: a model of one version is another in them.
+_KERAS = ("keras_paths", "h5_layers")
 
 
 def save_weights(
@@ -91,7 +90,7 @@ def save_weights(
         progress=progress,
         max_shard_nbytes=_nbytes_of_gib(max_shard_size),
     )
-    contents = save.contents(model, layout=_layout_of(format), objects_to_skip=objects_to_skip, compat=compat)
+    contents = save.contents(model, layout=format.layout, objects_to_skip=objects_to_skip, compat=compat)
     return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
 
@@ -141,7 +140,7 @@ def save_model(
         date=_now(),
     )
     contents = save.contents(
-        model, layout=_layout_of(format), whole=True, include_optimizer=include_optimizer, compat=compat
+        model, layout=format.layout, whole=True, include_optimizer=include_optimizer, compat=compat
     )
     return _create(filepath, contents, format, options, overwrite, durable, began, background)
 
@@ -177,7 +176,7 @@ def write(
         UnsupportedError: for what the format cannot hold.  OSError: as the system reports it.
     """
     began = time.perf_counter()
-    chosen = _format(path, format, formats.ORDER, None)
+    chosen = _format(path, format, formats.written())
     contents = Contents(
         tensors={name: value_of(name, what) for name, what in tensors.items()},
         config=config,
@@ -252,7 +251,7 @@ def convert(
     Memory: one tensor where bytes must be converted, 512 KiB a thread else.
     """
     began = time.perf_counter()
-    chosen = formats.format_named("keras_archive") if not zipped else _format(dst, format, formats.ORDER, None)
+    chosen = _format(dst, format, formats.written()) if zipped else _format_of_folders()
     options = Options(
         compression=compression,
         engine=engine or "native",
@@ -271,8 +270,8 @@ def convert(
                 checkpoint,
                 Selection(original_backend=original_backend),
                 Reading(verify, limits=limits),
-                layout=_layout_of(chosen),
-                whole=chosen.name in _MODELS,
+                layout=chosen.layout,
+                whole="model" in chosen.holds,
                 dtype=dtype,
                 custom_objects=custom_objects,
                 safe_mode=safe_mode,
@@ -292,7 +291,7 @@ def _takes_the_model(checkpoint: Checkpoint, format: Format, compat: str | None)
     from kio.models import convert
 
     if compat is not None:
-        if format.name not in (*GROUPED, "keras_h5"):
+        if format.layout not in _KERAS:
             raise UnsupportedError(f"compat: expected None, as {format.name} is no format of Keras's, found {compat!r}")
         if checkpoint.config is None:
             raise UnsupportedError(
@@ -301,12 +300,12 @@ def _takes_the_model(checkpoint: Checkpoint, format: Format, compat: str | None)
                 hint="build the model in code, load the weights, and save it with compat",
             )
         return True
-    if format.name == "keras_h5":
+    if format.layout not in _KERAS:
+        return False
+    if format.layout == "h5_layers":
         # Copied where it has lists of layers already, or where there is no model to make them of.
         return checkpoint.config is not None and checkpoint.layout != "h5_layers"
-    if format.name not in GROUPED or not convert.is_old(checkpoint):
-        return False
-    return format.name in _MODELS or checkpoint.layout == "h5_layers"
+    return convert.is_old(checkpoint) and ("model" in format.holds or checkpoint.layout == "h5_layers")
 
 
 def format_of_weights(path: Any, max_shard_size: float | None = None, save_format: str | None = None) -> Format:
@@ -316,10 +315,10 @@ def format_of_weights(path: Any, max_shard_size: float | None = None, save_forma
         UnknownFormatError, UnsupportedError: for what kio does not write.
     """
     if max_shard_size is None:
-        return _format(path, save_format, _WEIGHTS, "keras_weights")
+        return _format(path, save_format, formats.written("weights"), "keras_weights")
     if not _is_path(path):
         raise UnsupportedError("target: expected a path for shards, found an open file")
-    return _format(_json_of(path), save_format, ("keras_shards",), None)
+    return _format(_json_of(path), save_format, [each for each in formats.written("weights") if "group" in each.writes])
 
 
 def format_of_model(path: Any, zipped: bool | None = None, save_format: str | None = None) -> Format:
@@ -330,16 +329,16 @@ def format_of_model(path: Any, zipped: bool | None = None, save_format: str | No
         ValueError: for a folder called ``.keras``.
     """
     if zipped is not False:
-        return _format(path, save_format, _MODELS, "keras_archive")
+        return _format(path, save_format, formats.written("model"), "keras_archive")
     if not _is_path(path) or os.fsdecode(path).endswith(".keras"):
         raise ValueError(f"filepath for zipped=False: expected a path without .keras, found {path}")
     _refuse_remote(os.fsdecode(path))
-    return formats.format_named("keras_archive")
+    return _format_of_folders()
 
 
-def _layout_of(format: Format) -> str:
-    """The naming scheme that a format is written with."""
-    return "flat" if format.name in _FLAT else "h5_layers" if format.name == "keras_h5" else "keras_paths"
+def _format_of_folders() -> Format:
+    """The format of a model that is a folder: its path says nothing."""
+    return next(each for each in formats.written("model") if "folder" in each.writes)
 
 
 def _is_path(what: Any) -> bool:
@@ -367,15 +366,23 @@ def _refuse_remote(path: str) -> None:
         raise UnsupportedError(f"target: expected a local path, found {path}")
 
 
-def _format(path: Any, named: str | None, among: Sequence[str], of_a_file: str | None) -> Format:
-    among = [each.name for each in formats.formats() if each.name in among and each.create is not None]
+def _format(path: Any, named: str | None, among: Sequence[Format], of_a_file: str | None = None) -> Format:
+    """The format to write.
+
+    Args:
+        path: A path, whose suffix tells, or an open file.
+        named: What the user calls it, whatever the suffix.
+        among: Those that will do.
+        of_a_file: Name of the one for an open file; None: the user must name it.
+    """
     found = _asked_for(path, named, among, of_a_file)
-    if found.name not in among:
-        raise UnsupportedError(f"format to write: expected one of {', '.join(among)}, found {found.name}")
+    if found not in among:
+        known = ", ".join(each.name for each in among)
+        raise UnsupportedError(f"format to write: expected one of {known}, found {found.name}")
     return found
 
 
-def _asked_for(path: Any, named: str | None, among: Sequence[str], of_a_file: str | None) -> Format:
+def _asked_for(path: Any, named: str | None, among: Sequence[Format], of_a_file: str | None) -> Format:
     if named is not None:
         return formats.format_named(named)
     if _is_path(path):

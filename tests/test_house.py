@@ -224,6 +224,34 @@ def test_7_every_format_and_every_layout_is_registered():
     assert matching == set(LAYOUTS)
 
 
+def test_7_every_format_says_what_it_can_do():
+    from kio.formats import formats, suffixes
+    from kio.mapping import LAYOUTS
+
+    for each in formats():
+        assert bool(each.create) == bool(each.writes) == bool(each.holds) == bool(each.suffixes), each.name
+        assert each.layout in LAYOUTS, each.name
+        assert {"weights", "model"} & set(each.holds) or not each.create, each.name
+    ends = [suffix for suffix, _ in suffixes()]
+    assert len(set(ends)) == len(ends)
+    for i, suffix in enumerate(ends):
+        assert not any(suffix.endswith(earlier) for earlier in ends[:i]), f"{suffix} is never reached"
+
+
+# What the front door writes where nothing names a format, and backups of a training.
+DEFAULTS = {KIO / "writing.py": {"keras_archive", "keras_weights"}}
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=shown)
+def test_7_a_format_is_named_in_its_module_only(path):
+    """What a format can do is asked of it, and stands in no table of names."""
+    from kio.formats import ORDER
+
+    if path.parent.name != "formats":
+        named = {text for text in texts(path) if isinstance(text, str)} & {*ORDER} - {"refused"}
+        assert named <= DEFAULTS.get(path, set()), shown(path)
+
+
 def test_7_every_layout_has_the_same_contract():
     """What reads or writes by a layout asks for its name and nothing else."""
     from kio.mapping import LAYOUTS

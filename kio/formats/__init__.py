@@ -10,7 +10,7 @@ from typing import Any
 
 from kio.checkpoint import Checkpoint
 from kio.errors import UnknownFormatError, shown
-from kio.formats.format import Format
+from kio.formats.format import Format, Held
 from kio.formats.probe import Probe
 from kio.limits import DEFAULT, Limits
 
@@ -25,17 +25,6 @@ ORDER = (
     "npz",
     "safetensors",
     "refused",
-)
-
-# What a path's end says about the format to write; the first that fits counts.
-SUFFIXES = (
-    (".weights.h5", "keras_weights"),
-    (".weights.json", "keras_shards"),
-    (".keras", "keras_archive"),
-    (".h5", "keras_h5"),
-    (".hdf5", "keras_h5"),
-    (".safetensors", "safetensors"),
-    (".npz", "npz"),
 )
 
 
@@ -93,34 +82,54 @@ def opened(source: Any, limits: Limits | None = None) -> Iterator[Checkpoint]:
         yield checkpoint
 
 
+def written(holds: Held | None = None) -> list[Format]:
+    """The formats that kio writes, in order.
+
+    Args:
+        holds: Only those that can hold this; None for all.
+    """
+    return [each for each in formats() if each.create is not None and (holds is None or holds in each.holds)]
+
+
+def suffixes(among: Iterable[Format] | None = None) -> list[tuple[str, Format]]:
+    """What a path's end says about the format to write; the first that fits counts.
+
+    Args:
+        among: The formats that will do; None for all that kio writes.
+    """
+    found = [(suffix, each) for each in (written() if among is None else among) for suffix in each.suffixes]
+    # ".weights.h5" before ".h5".
+    return sorted(found, key=lambda row: -row[0].count("."))
+
+
 def format_named(name: str) -> Format:
     """The format that a user names: by its own name, or by the suffix that it is written with.
 
     Raises:
         UnknownFormatError: if kio writes no such format.
     """
-    spelled = {suffix.lstrip("."): format for suffix, format in reversed(SUFFIXES)}
-    found = spelled.get(name.lstrip("."), name)
-    if found not in ORDER or found == "refused":
+    spelled = {suffix.lstrip("."): each for suffix, each in reversed(suffixes())}
+    known = {each.name: each for each in written()}
+    found = spelled.get(name.lstrip(".")) or known.get(name)
+    if found is None:
         raise UnknownFormatError(f"format to write: expected one of {', '.join(spelled)}, found {shown(name)}")
-    made: Format = import_module(f"kio.formats.{found}").FORMAT
-    return made
+    return found
 
 
-def format_of_path(path: str, among: Iterable[str] = ORDER) -> Format:
+def format_of_path(path: str, among: Iterable[Format] | None = None) -> Format:
     """The format that a path's suffix asks for.
 
     Args:
         path: Of the file to write.
-        among: Names of the formats that will do.
+        among: The formats that will do; None for all that kio writes.
 
     Raises:
         UnknownFormatError: for any other suffix; lists those that are known.
     """
-    allowed = [(suffix, name) for suffix, name in SUFFIXES if name in set(among)]
-    for suffix, name in allowed:
+    allowed = suffixes(among)
+    for suffix, found in allowed:
         if path.endswith(suffix):
-            return format_named(name)
+            return found
     raise UnknownFormatError(
         f"suffix: expected one of {', '.join(suffix for suffix, _ in allowed)}, found {shown(path)}",
         hint="pass another path, or name the format (save_format=)",

@@ -158,4 +158,13 @@ def _source(asset: Asset) -> Source:
     return Source.of_bytes(asset) if isinstance(asset, bytes) else Source.open(asset)
 
 
-FORMAT = Format("keras_archive", claims, open, create)
+FORMAT = Format(
+    "keras_archive",
+    claims,
+    open,
+    create,
+    suffixes=(".keras",),
+    layout="keras_paths",
+    holds=("model",),
+    writes=("file", "folder"),
+)

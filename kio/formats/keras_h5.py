@@ -112,4 +112,14 @@ def _widened(tensors: Mapping[str, Value]) -> dict[str, Value]:
     return {name: cast(value, "float32") if value.dtype_name in small else value for name, value in tensors.items()}
 
 
-FORMAT = Format("keras_h5", claims, open, create)
+FORMAT = Format(
+    "keras_h5",
+    claims,
+    open,
+    create,
+    suffixes=(".h5", ".hdf5"),
+    layout="h5_layers",
+    holds=("weights", "model"),
+    writes=("file",),
+    widens=True,
+)

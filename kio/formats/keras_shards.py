@@ -416,4 +416,13 @@ def _map(shards: list[Shard], names: list[str], lists: bool) -> dict[str, Any]:
     return {"metadata": {"total_size": float(sum(shard.nbytes for shard in shards))}, "weight_map": weight_map}
 
 
-FORMAT = Format("keras_shards", claims, open, create)
+FORMAT = Format(
+    "keras_shards",
+    claims,
+    open,
+    create,
+    suffixes=(".weights.json",),
+    layout="keras_paths",
+    holds=("weights",),
+    writes=("group",),
+)

@@ -261,4 +261,13 @@ def create(target: Target, contents: Contents, options: Options) -> int:
     return nbytes
 
 
-FORMAT = Format("keras_weights", claims, open, create)
+FORMAT = Format(
+    "keras_weights",
+    claims,
+    open,
+    create,
+    suffixes=(".weights.h5",),
+    layout="keras_paths",
+    holds=("weights",),
+    writes=("file",),
+)

@@ -103,4 +103,4 @@ def create(target: Target, contents: Contents, options: Options) -> int:
         return archive.finish()
 
 
-FORMAT = Format("npz", claims, open, create)
+FORMAT = Format("npz", claims, open, create, suffixes=(".npz",), layout="flat", holds=("weights",), writes=("file",))

@@ -50,4 +50,13 @@ def create(target: Target, contents: Contents, options: Options) -> int:
         return sink.nbytes
 
 
-FORMAT = Format("safetensors", claims, open, create)
+FORMAT = Format(
+    "safetensors",
+    claims,
+    open,
+    create,
+    suffixes=(".safetensors",),
+    layout="flat",
+    holds=("weights", "metadata"),
+    writes=("file",),
+)

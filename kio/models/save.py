@@ -16,7 +16,7 @@ from typing import Any
 
 from kio.contents import Contents, Value
 from kio.errors import MatchError, UnsupportedError
-from kio.mapping import flat
+from kio.mapping import LAYOUTS, flat
 from kio.mapping.keras3 import rules
 from kio.mapping.tree import Node, Tree
 from kio.models.eras import keras3_older, versions
@@ -73,7 +73,8 @@ def contents(
 
     Raises:
         MatchError: if a variable would not be in the file, with the list of those.
-        UnsupportedError: for what the format, or that version of Keras, has no way to say.
+        UnsupportedError: for what the format, or that version of Keras, has no way to say; for a layout that kio
+            does not know.
         Exception: whatever the model's own ``get_config``, ``save_own_variables`` or
             ``save_assets`` raise.
 
@@ -81,6 +82,8 @@ def contents(
     """
     from kio.models.live import walk
 
+    if layout not in LAYOUTS:
+        raise UnsupportedError(f"layout to write: expected one of {', '.join(LAYOUTS)}, found {layout}")
     _check_built(model, whole)
     version = versions.version_of(compat, legacy=layout == "h5_layers")
     skipped = list(objects_to_skip or ())

@@ -19,8 +19,7 @@ from kio.dtypes import TABLE, numpy_dtype
 from kio.errors import FormatError, KioError, MatchError, UnknownFormatError, UnsupportedError
 from kio.formats import keras_weights
 
-WRITTEN = [format.name for format in formats.formats() if format.create is not None]
-PLAIN = [suffix for suffix, name in formats.SUFFIXES if name in WRITTEN and name != "keras_h5"]
+PLAIN = [suffix for suffix, format in formats.suffixes() if format.layout != "h5_layers"]
 CONFIG = '{"class_name": "X", "config": {"name": "ü"}}'
 
 
