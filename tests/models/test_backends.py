@@ -371,3 +371,44 @@ def test_what_jax_narrows_is_said_before_anything_changes(tmp_path: Path) -> Non
         kio.load_weights(model, tmp_path / "w.weights.h5")
     assert len(said) == 1
     assert not any((keras.ops.convert_to_numpy(v) == 7).any() for v in model.weights)
+
+
+# ------------------------------------------------------------------- the table
+
+
+def test_each_module_of_a_backend_is_listed() -> None:
+    folder = Path(backends.__file__).parent
+    listed = {f"kio.models.memory.{path.stem}" for path in folder.glob("on_*.py")}
+    assert set(backends.BACKENDS.values()) == listed
+    assert all(module.endswith(f".on_{name}") for name, module in backends.BACKENDS.items())
+
+
+def test_the_row_of_this_backend_says_what_it_can() -> None:
+    row = backends.current()
+    assert row is backends.named(BACKEND) and row.defers and row.stand_in is not None
+    assert (row.hollow is not None) == (BACKEND == "tensorflow")
+    assert row.registers == (BACKEND == "torch")
+    assert bool(row.random_states()) == (BACKEND == "torch")
+
+
+def test_a_backend_without_a_row_goes_the_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a save and a load ask of a backend, by Keras's public functions alone."""
+    from kio.models.memory.backend import Backend
+    from kio.models.memory.values import values
+
+    monkeypatch.setattr(backends, "current", lambda: backends.named("another"))
+    assert backends.named("another") == Backend()
+    array = sample((3, 2), "float32")
+    found = variable((3, 2))
+    assert backends.destinations([found]) == [None]
+    kept = backends.snapshot([found])
+    backends.put([found], [array])
+    assert same(read(found), array)
+    assert same(values([found])[0].array(), array)
+    backends.restore([found], kept)
+    assert not read(found).any()
+    assert backends.narrowed([found]) == ""
+    with deferred_initialisation():
+        made = keras.layers.Dense(2)
+        made.build((None, 3))
+        assert not variables.is_deferred(made.kernel)

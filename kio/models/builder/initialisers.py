@@ -39,10 +39,7 @@ from kio.errors import LimitError, shown
 from kio.keras_private import can_defer, get_global_attribute, set_global_attribute
 from kio.models.builder import placeholders
 from kio.models.builder.hook import Hook
-from kio.models.memory import variables
-
-# Backends whose variables survive being without a value through every build path.
-_BACKENDS = frozenset({"jax", "torch", "tensorflow", "numpy"})
+from kio.models.memory import backends, variables
 
 # Bytes of unfilled variables above which it pays to drop those nobody holds any more.
 _COLLECT = 4 << 20
@@ -137,11 +134,11 @@ def deferred_initialisation(limit_bytes: int | None = None, backing: str = "the 
     """
     outer = getattr(_active, "deferral", None)
     deferral = Deferral(limit_bytes, backing)
-    enabled = variables.backend_name() in _BACKENDS and not variables.nnx_enabled() and can_defer()
+    enabled = backends.current().defers and not variables.nnx_enabled() and can_defer()
     with contextlib.ExitStack() as stack:
         if enabled:
             stack.enter_context(_CREATION_HOOK)
-            if variables.backend_name() == "torch":
+            if backends.current().registers:
                 stack.enter_context(_TORCH_HOOK)
         _active.deferral = deferral if enabled else None
         try:

@@ -19,15 +19,14 @@ import numpy as np
 
 from kio import dtypes
 from kio.contents import Contents, Value, little_endian
-from kio.models.memory import variables
+from kio.models.memory import backends
 from kio.raw.arena import Arena, copy
 from kio.raw.transfer_out import Lazy
 
 
 def prepare() -> None:
     """Do now what the first snapshot would have to do first."""
-    if variables.backend_name() == "jax":
-        _views_last()
+    backends.current().lasting()
 
 
 def take(contents: Contents, arena: Arena) -> None:
@@ -39,7 +38,7 @@ def take(contents: Contents, arena: Arena) -> None:
 
     Memory: what is copied or fetched; of jax on the CPU nothing.
     """
-    trusted = variables.backend_name() != "jax" or _views_last()
+    trusted = backends.current().lasting()
     moving = [value for value in contents.tensors.values() if not (value.lasting and trusted)]
     fetched = [value for value in moving if isinstance(value.data, Lazy)]
     for value in fetched:
@@ -64,9 +63,3 @@ def take(contents: Contents, arena: Arena) -> None:
 
 def _maker(value: Value) -> object:
     return value.data.make if isinstance(value.data, Lazy) else None
-
-
-def _views_last() -> bool:
-    from kio.models.memory.jax_arrays import views_last
-
-    return views_last()

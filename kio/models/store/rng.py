@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kio.errors import CorruptError
-from kio.models.memory import variables
+from kio.models.memory import backends
 
 Array = npt.NDArray[Any]
 
@@ -42,14 +41,8 @@ def capture() -> Rng:
     """The states now."""
     # Annotated, because NumPy's type depends on the argument.
     numpy: Any = np.random.get_state(legacy=True)
-    torch: list[Array] = []
-    if variables.backend_name() == "torch":
-        module = sys.modules["torch"]
-        states = [module.get_rng_state()]
-        if module.cuda.is_initialized():
-            states += module.cuda.get_rng_state_all()
-        torch = [np.array(state.cpu().numpy()) for state in states]
-    return Rng(random.getstate(), numpy if numpy[0] == "MT19937" else None, torch)
+    states = backends.current().random_states()
+    return Rng(random.getstate(), numpy if numpy[0] == "MT19937" else None, states)
 
 
 def apply(rng: Rng) -> None:
@@ -62,11 +55,8 @@ def apply(rng: Rng) -> None:
         random.setstate(rng.python)
         if rng.numpy is not None:
             np.random.set_state(rng.numpy)
-        if rng.torch and variables.backend_name() == "torch":
-            module = sys.modules["torch"]
-            module.set_rng_state(module.from_numpy(rng.torch[0]))
-            if module.cuda.is_available() and len(rng.torch) - 1 == module.cuda.device_count():
-                module.cuda.set_rng_state_all([module.from_numpy(state) for state in rng.torch[1:]])
+        if rng.torch:
+            backends.current().set_random_states(rng.torch)
     except (TypeError, ValueError, RuntimeError, OverflowError) as e:
         raise CorruptError(f"state of random numbers: expected one that its generator takes, found {e}") from e
 
