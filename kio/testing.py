@@ -22,6 +22,9 @@ than kio.  A case is a folder with its files and ``expected.json``:
 ``error``       instead of all these: the class of the error that kio raises; ``says`` is a part of it
 =============== ======================================================================================
 
+A format that kio writes inherits ``WritingContract``, too; what is tested follows from what the format declares
+(``kio.formats.format.Format``).  It needs no corpus.
+
 Needs pytest; ``pytest.register_assert_rewrite("kio.testing")`` in a conftest.py makes it show the values of a
 failed comparison.
 """
@@ -46,11 +49,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kio import errors
+from kio import dtypes, errors, formats
 from kio.checkpoint import Checkpoint
-from kio.errors import FormatError, LimitError
-from kio.formats import formats, open_checkpoint
+from kio.contents import Contents, value_of
+from kio.errors import FormatError, LimitError, UnsupportedError
+from kio.formats import open_checkpoint
+from kio.formats.format import Format
 from kio.formats.probe import Probe
+from kio.formats.target import Options, Target
 from kio.limits import Limits
 
 # Payload of the file that is opened to count the bytes read; what opening may read of it.
@@ -208,7 +214,7 @@ class ReadingContract:
     def test_claims_its_own_and_no_other_does(self, case: Case) -> None:
         probe = Probe(case.path)
         probe.look()
-        assert [each.name for each in formats() if each.claims(probe)] == [self.format]
+        assert [each.name for each in formats.formats() if each.claims(probe)] == [self.format]
         probe.close()
 
     def test_refuses(self, bad: Case) -> None:
@@ -328,3 +334,200 @@ class ReadingContract:
                 assert field in str(found)
             else:
                 assert found == wanted
+
+
+CONFIG = '{"class_name": "X", "config": {"name": "ü"}}'
+
+
+class Pipe(io.RawIOBase):
+    """Takes bytes in order, and nothing else."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, given: Any, /) -> int:
+        """Take them."""
+        self.taken += memoryview(given).cast("B")
+        return memoryview(given).nbytes
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path from there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class WritingContract:
+    """What every format that kio writes keeps, in every form that it declares: a file, a folder, a group of files.
+
+    Attributes:
+        format: The format's name.
+    """
+
+    format: str
+    nbytes = 0  # of the last save, as the format says
+
+    @property
+    def declared(self) -> Format:
+        """What the format says of itself."""
+        return formats.format_named(self.format)
+
+    def arrays(self) -> dict[str, Any]:
+        """What is written: every dtype that NumPy has, and odd shapes, under names of the format's layout."""
+        rng = np.random.default_rng(1)
+        rows = [row for row in dtypes.TABLE if row.numpy is not None and row.kind not in "Vc"]
+        made: dict[str, Any] = {
+            f"layers/{row.name}/vars/0": rng.integers(0, 2, (3, 5)).astype(dtypes.numpy_dtype(row.name)) for row in rows
+        }
+        made["layers/odd/vars/0"] = np.float32(3.5)
+        made["layers/odd/vars/1"] = np.zeros((0, 4), np.float32)
+        made["layers/odd/vars/2"] = rng.normal(size=(70, 70, 3))[:, ::2]
+        made["layers/odd/vars/3"] = rng.normal(size=(6, 4)).astype(">f4")
+        made["layers/ünï cöde/vars/0"] = np.arange(4, dtype=np.int64)
+        return made
+
+    def contents(self, arrays: dict[str, Any], **facts: Any) -> Contents:
+        """Contents that the format can write.
+
+        Args:
+            arrays: By name.
+            facts: More fields of ``Contents``.
+        """
+        if "weights" not in self.declared.holds:
+            facts.setdefault("config", CONFIG)
+        return Contents({name: value_of(name, array) for name, array in arrays.items()}, **facts)
+
+    def create(self, contents: Contents, folder: Path, form: str, overwrite: bool = True, **options: Any) -> Path:
+        """Write into a folder, in one of the forms; return the path."""
+        path = folder / ("x" if form == "folder" else f"x{self.declared.suffixes[0]}")
+        self.nbytes = self.write(Target(path, overwrite=overwrite), contents, form, **options)
+        return path
+
+    def write(self, target: Target, contents: Contents, form: str, **options: Any) -> int:
+        """Write, in one of the forms; return how many bytes the format says that it wrote."""
+        create = self.declared.create
+        assert create is not None
+        return create(target, contents, Options(zipped=form != "folder", **options))
+
+    def same(self, found: Checkpoint, arrays: dict[str, Any]) -> None:
+        """Whether a checkpoint holds these arrays, dtypes included, and nothing else."""
+        assert found.format == self.format and found.layout == self.declared.layout
+        assert set(found) == set(arrays)
+        for name, array in arrays.items():
+            wanted = np.asarray(array)
+            tensor = np.asarray(found[name])
+            assert tensor.dtype.newbyteorder("=") == wanted.dtype.newbyteorder("="), name
+            assert tensor.shape == wanted.shape and digest(tensor) == digest(wanted), name
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """A test for each form that a save takes."""
+        if "form" in metafunc.fixturenames:
+            metafunc.parametrize("form", self.declared.writes)
+
+    def test_its_name_and_its_suffixes_lead_to_it(self) -> None:
+        assert formats.format_named(self.format).name == self.format
+        for suffix in self.declared.suffixes:
+            assert formats.format_of_path(f"x{suffix}").name == self.format
+            assert formats.format_named(suffix).name == self.format
+
+    def test_what_is_written_is_read(self, form: str, tmp_path: Path) -> None:
+        path = self.create(self.contents(self.arrays()), tmp_path, form)
+        assert self.nbytes == sum(map(len, _tree(tmp_path).values()))
+        with open_checkpoint(path) as found:
+            self.same(found, self.arrays())
+            found.verify()
+
+    def test_the_same_bytes_each_time(self, form: str, tmp_path: Path) -> None:
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            self.create(self.contents(self.arrays()), tmp_path / name, form)
+        assert _tree(tmp_path / "a") == _tree(tmp_path / "b")
+
+    def test_into_an_open_file(self, form: str) -> None:
+        for file in (io.BytesIO(), Pipe()):
+            if form != "file":
+                with pytest.raises(UnsupportedError, match="found an open file"):
+                    self.write(Target(file), self.contents(self.arrays()), form)
+                continue
+            self.write(Target(file), self.contents(self.arrays()), form)
+            with open_checkpoint(bytes(file.taken if isinstance(file, Pipe) else file.getvalue())) as found:
+                self.same(found, self.arrays())
+
+    def test_small_floats(self, form: str, tmp_path: Path) -> None:
+        pytest.importorskip("ml_dtypes")
+        for row in dtypes.TABLE:
+            if row.kind != "f" or row.raw is None:
+                continue
+            given = {"layers/a/vars/0": np.arange(12).reshape(3, 4).astype(dtypes.numpy_dtype(row.name))}
+            folder = tmp_path / row.name
+            folder.mkdir()
+            try:
+                path = self.create(self.contents(given), folder, form)
+            except UnsupportedError as refused:
+                assert row.name in str(refused) and not self.declared.widens
+                assert not list(folder.iterdir())
+                continue
+            with open_checkpoint(path) as found:
+                kept = {
+                    name: array.astype(np.float32) if self.declared.widens else array for name, array in given.items()
+                }
+                self.same(found, kept)
+
+    def test_what_is_no_weights(self, form: str, tmp_path: Path) -> None:
+        """Configuration, assets and metadata are kept, or refused before anything exists."""
+        arrays = {"layers/a/vars/0": np.arange(3.0)}
+        whole = {"config": CONFIG, "metadata": {"keras_version": "3.15.1"}, "assets": {"words.txt": b"a b"}}
+        for i, (what, given) in enumerate(whole.items()):
+            folder = tmp_path / str(i)
+            folder.mkdir()
+            try:
+                path = self.create(self.contents(arrays, **{what: given}), folder, form)
+            except UnsupportedError:
+                assert not list(folder.iterdir())
+                assert "model" not in self.declared.holds or what == "assets"
+                assert what != "metadata" or "metadata" not in self.declared.holds
+                continue
+            with open_checkpoint(path) as found:
+                self.same(found, arrays)
+                if what == "config":
+                    assert found.config == given
+                elif what == "metadata":
+                    assert found.metadata["keras_version"] == "3.15.1"
+                else:
+                    assert {name: found.assets.read(name) for name in found.assets} == given
+
+    def test_a_model_needs_its_configuration(self, form: str, tmp_path: Path) -> None:
+        if "weights" not in self.declared.holds:
+            with pytest.raises(UnsupportedError, match="configuration"):
+                self.create(self.contents({"layers/a/vars/0": np.zeros(2)}, config=None), tmp_path, form)
+            assert not list(tmp_path.iterdir())
+
+    def test_a_save_over_another_leaves_nothing_of_it(self, form: str, tmp_path: Path) -> None:
+        for n in (50, 3, 9):
+            arrays = {f"layers/dense_{i}/vars/0": np.arange(n) + i for i in range(1 + n % 7)}
+            with open_checkpoint(self.create(self.contents(arrays), tmp_path, form)) as found:
+                self.same(found, arrays)
+
+    def test_a_save_that_fails_leaves_the_old_one(self, form: str, tmp_path: Path) -> None:
+        self.create(self.contents({"layers/a/vars/0": np.arange(5)}), tmp_path, form)
+        before = _tree(tmp_path)
+
+        def fail(done: int, total: int) -> None:
+            raise RuntimeError("stop")
+
+        with pytest.raises(RuntimeError, match="stop"):
+            self.create(self.contents({"layers/a/vars/0": np.arange(50)}), tmp_path, form, progress=fail)
+        assert _tree(tmp_path) == before
+
+    def test_progress_and_what_exists(self, form: str, tmp_path: Path) -> None:
+        seen: list[tuple[int, int]] = []
+        arrays = self.arrays()
+        path = self.create(self.contents(arrays), tmp_path, form, overwrite=False, progress=lambda *at: seen.append(at))
+        assert seen and seen[-1][0] == seen[-1][1] and seen == sorted(seen)
+        with pytest.raises(FileExistsError):
+            self.create(self.contents({}), tmp_path, form, overwrite=False)
+        with open_checkpoint(path) as found:
+            self.same(found, arrays)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import io
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from kio.testing import PAYLOAD, Case, ReadingContract, cases
+from kio.contents import Contents, value_of
+from kio.errors import FormatError
+from kio.formats import npz
+from kio.formats.format import Format
+from kio.formats.target import Options, Target
+from kio.testing import PAYLOAD, Case, ReadingContract, WritingContract, cases
 
 CORPUS = Path(__file__).parent / "corpus" / "npz"
 
@@ -91,3 +99,77 @@ def test_opening_that_reads_payload_fails(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("kio.testing.METADATA", 100)
     with pytest.raises(AssertionError):
         Large(tmp_path).test_opening_reads_metadata_only()
+
+
+# ---------------------------------------------------------------------------- writing
+
+
+class Broken(WritingContract):
+    """A format whose ``create`` is another."""
+
+    format = "npz"
+
+    def __init__(self, create: Any, **facts: Any) -> None:
+        self._broken = dataclasses.replace(npz.FORMAT, create=create, **facts)
+
+    @property
+    def declared(self) -> Format:
+        return self._broken
+
+
+def lossy(target: Target, contents: Contents, options: Options) -> int:
+    contents.tensors.pop(next(iter(contents.tensors)), None)
+    return npz.create(target, contents, options)
+
+
+def forgetful(target: Target, contents: Contents, options: Options) -> int:
+    """Leaves out in silence what it has no place for."""
+    return npz.create(target, Contents(contents.tensors), options)
+
+
+def hasty(target: Target, contents: Contents, options: Options) -> int:
+    """Writes over the old file."""
+    if target.path is None or options.progress is None:
+        return npz.create(target, contents, options)
+    Path(target.path).write_bytes(b"PK")
+    options.progress(1, 1)
+    return 2
+
+
+def counting(target: Target, contents: Contents, options: Options) -> int:
+    return npz.create(target, contents, options) + 1
+
+
+def dated(target: Target, contents: Contents, options: Options) -> int:
+    contents.tensors["made"] = value_of("made", np.float64(time.perf_counter()))
+    return npz.create(target, contents, options)
+
+
+@pytest.mark.parametrize(
+    ("create", "test"),
+    [
+        (lossy, "test_what_is_written_is_read"),
+        (lossy, "test_into_an_open_file"),
+        (lossy, "test_small_floats"),
+        (lossy, "test_a_save_over_another_leaves_nothing_of_it"),
+        (dated, "test_the_same_bytes_each_time"),
+        (counting, "test_what_is_written_is_read"),
+        (forgetful, "test_what_is_no_weights"),
+        (hasty, "test_a_save_that_fails_leaves_the_old_one"),
+        (hasty, "test_progress_and_what_exists"),
+    ],
+)
+def test_a_format_that_writes_wrongly_fails(create: Any, test: str, tmp_path: Path) -> None:
+    facts = {"widens": True} if test == "test_small_floats" else {}  # npz refuses small floats, and may
+    given = {} if test == "test_into_an_open_file" else {"tmp_path": tmp_path}
+    with pytest.raises((AssertionError, FormatError)):
+        getattr(Broken(create, **facts), test)(form="file", **given)
+
+
+def test_a_format_that_writes_rightly_passes(tmp_path: Path) -> None:
+    right = Broken(npz.create)
+    for i, test in enumerate(name for name in dir(right) if name.startswith("test_")):
+        (tmp_path / str(i)).mkdir()
+        given = {"form": "file", "tmp_path": tmp_path / str(i)}
+        method = getattr(right, test)
+        method(**{name: given[name] for name in inspect.signature(method).parameters})

@@ -17,10 +17,11 @@ import h5py
 import numpy as np
 import pytest
 
+from kio.contents import Contents
 from kio.errors import FormatError, LimitError, UnknownFormatError
-from kio.formats import ORDER, open_checkpoint
+from kio.formats import ORDER, open_checkpoint, written
 from kio.limits import Limits
-from kio.testing import PAYLOAD, Case, ReadingContract, cases, cuts, outcome
+from kio.testing import PAYLOAD, Case, ReadingContract, WritingContract, cases, cuts, outcome
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 
@@ -88,6 +89,33 @@ def contract(name: str) -> type[ReadingContract]:
 
 for _name in ORDER:
     globals()[f"Test_{_name}"] = contract(_name)
+
+
+# ---------------------------------------------------------------------------- writing
+
+
+class Listed(WritingContract):
+    """A format that has lists of layers and weights."""
+
+    def contents(self, arrays: dict[str, Any], **facts: Any) -> Contents:
+        made = super().contents(arrays, **facts)
+        layers: dict[str, list[bytes]] = {"layers/none": []}
+        for name in arrays:
+            layer, _, weight = name.partition("/vars/")
+            layers.setdefault(layer, []).append(b"vars/" + weight.encode())
+        made.attributes = {name: {"weight_names": weights} for name, weights in layers.items()}
+        made.attributes[""] = {"layer_names": [name.encode() for name in layers]}
+        return made
+
+
+# Formats whose contents are more than names and arrays.
+WRITTEN = {"keras_h5": Listed}
+
+for _format in written():
+    _base = WRITTEN.get(_format.name, WritingContract)
+    globals()[f"Test_{_format.name}_written"] = type(
+        f"Test_{_format.name}_written", (_base,), {"__module__": __name__, "format": _format.name}
+    )
 
 
 # ------------------------------------------------------------------------- all formats
