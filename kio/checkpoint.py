@@ -24,6 +24,7 @@ from kio.raw.tensor import Tensor
 
 Array = npt.NDArray[Any]
 
+_ASSETS = "assets/"  # where Keras keeps them
 _SEARCHED = 2000  # names that are compared for a suggestion
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}I": 1 << 10 * power for power, unit in enumerate("KMGT", 1)}
@@ -61,18 +62,16 @@ class Assets(Mapping[str, Source]):
     """Files stored beside the weights, read where they lie: nothing is extracted.
 
     Args:
-        members: What holds them, or None for none.
-        prefix: Folder in ``members`` that they are in; names do not include it.
+        members: What holds them, in a folder that names do not include; None for none.
     """
 
-    def __init__(self, members: Members | None = None, prefix: str = "assets/") -> None:
+    def __init__(self, members: Members | None = None) -> None:
         self._members = members
-        self._prefix = prefix
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        found = self._members.under(self._prefix) if self._members is not None else ()
-        return {name.removeprefix(self._prefix): name for name in found}
+        found = self._members.under(_ASSETS) if self._members is not None else ()
+        return {name.removeprefix(_ASSETS): name for name in found}
 
     def __getitem__(self, name: str) -> Source:
         return self._at(name)[0].source(self._names[name])

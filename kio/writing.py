@@ -398,17 +398,15 @@ def write_contents(
     path: str,
     contents: Contents,
     *,
-    format: str = "keras_weights",
     durable: bool = True,
     background: bool = False,
     after: Callable[[], object] | None = None,
 ) -> SaveResult:
-    """Write contents that are made already, and close them.
+    """Write contents that are made already as Keras 3's file of weights, and close them.
 
     Args:
         path: Where to.
         contents: Of a live model, if ``background`` is asked for.
-        format: A format's name.
         durable, background: As for ``save_weights``.
         after: Called when the file has its name; what it raises is an error of the save.
 
@@ -418,9 +416,8 @@ def write_contents(
     Raises:
         As ``save_weights``.
     """
-    return _create(
-        path, contents, formats.format_named(format), Options(), True, durable, time.perf_counter(), background, after
-    )
+    format = formats.format_named("keras_weights")
+    return _create(path, contents, format, Options(), True, durable, time.perf_counter(), background, after)
 
 
 def _create(

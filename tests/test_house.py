@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import sys
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
@@ -152,8 +153,8 @@ def known(path, modules):
             yield full if full in modules else module
 
 
-# The look-alikes are in the drop-in's namespace; demo and bench show both sides.
-KNOW_KERAS = ("kio.models.", "kio.layers", "kio.saving", "kio.callbacks", "kio.demo", "kio.bench")
+# The demo shows both sides.
+KNOW_KERAS = ("kio.models.", "kio.layers", "kio.saving", "kio.callbacks", "kio.demo")
 # The one module that knows where Keras keeps its private names, so that a new Keras changes one file.
 PRIVATE = "kio.keras_private"
 
@@ -167,7 +168,7 @@ def test_3_frameworks_are_known_upstairs_only(path):
             assert me.startswith((*KNOW_KERAS, PRIVATE)), f"{me} imports {name}"
             assert me == PRIVATE or name.split(".")[1:2] not in (["src"], ["_tf_keras"]), f"{me} imports {name}"
         if top in ("tensorflow", "torch", "jax", "jaxlib"):
-            assert me.startswith(("kio.models.", "kio.demo", "kio.bench")), f"{me} imports {name}"
+            assert me.startswith(("kio.models.", "kio.demo")), f"{me} imports {name}"
         assert top != "tf_keras"
 
 
@@ -321,7 +322,6 @@ TOP = {
     "pyproject.toml",
     "README.md",
     "LICENSE",
-    "MANIFEST.in",
     ".gitignore",
     ".pre-commit-config.yaml",
 }
@@ -332,13 +332,11 @@ IN_KIO = {
     "__main__.py",
     "api.py",
     "saving.py",
-    "tf.py",
     "callbacks.py",
     "cli.py",
 }
 IN_KIO |= {
     "demo",
-    "bench.py",
     "reports.py",
     "errors.py",
     "limits.py",
@@ -360,8 +358,41 @@ IN_KIO |= {"raw", "containers", "formats", "mapping", "models", "layers"}
 def test_12_the_top_level_holds_what_it_may():
     ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
     names = {path.name for path in ROOT.iterdir() if not any(fnmatch(path.name, pattern) for pattern in ignored)}
-    assert names - TOP - {".git", "PKG-INFO", "setup.cfg"} == set()
-    assert {path.name for path in KIO.iterdir()} - IN_KIO - {"__pycache__"} == set()
+    assert names - {".git", "PKG-INFO", "setup.cfg"} == TOP
+    assert {path.name for path in KIO.iterdir()} - {"__pycache__"} == IN_KIO
+
+
+def test_what_these_rules_name_exists():
+    modules = [module_of(path) for path in PYTHON]
+    for name in [*(f"kio.{each}" for each in FLOORS), *INSIDE, *KNOW_KERAS, PRIVATE]:
+        assert any(f"{each}.".startswith(f"{name.rstrip('.')}.") for each in modules), name
+
+
+def test_every_extra_has_a_use():
+    """What an extra brings is imported, or is a command that CI, pre-commit or a guide calls."""
+    if sys.version_info < (3, 11):
+        pytest.skip("tomllib")
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = ("kio", "tests", "benchmarks")
+    lines = (path.read_text(encoding="utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    used = {
+        name for text in lines for name in re.findall(r"^\s*(?:import|from) (\w+)|importorskip\(\"(\w+)", text, re.M)
+    }
+    used = {name for pair in used for name in pair}
+    # A backend's own packages, by name of a row.
+    used |= {text for text in texts(KIO / "optional.py") if isinstance(text, str)}
+    said = "".join((ROOT / each).read_text(encoding="utf-8") for each in (".ci/run", ".pre-commit-config.yaml"))
+    said += (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    # Plugins of pytest, by the option that they bring.
+    options = {"pytest-timeout": "timeout" in project["tool"]["pytest"]["ini_options"], "pytest-xdist": "-n 2" in said}
+    for extra, packages in project["project"]["optional-dependencies"].items():
+        for package in packages:
+            name = re.match(r"[\w-]+", package)[0]
+            assert name.replace("-", "_") in used or options.get(name) or re.search(rf"(?<![\w-]){name}\b", said), (
+                f"{extra}: {package}"
+            )
 
 
 def test_pre_commit_runs_the_commands_of_ci():

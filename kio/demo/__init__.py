@@ -20,6 +20,8 @@ from kio.demo import models
 from kio.demo.measure import Side, variables
 from kio.errors import KioError
 
+_WIDTH = 150  # characters of an error that are shown
+
 REPEATS = 3
 LABEL = 40
 
@@ -147,8 +149,8 @@ def _attempt(call: Callable[[], Any]) -> tuple[Any, str]:
         return None, f"{type(error).__name__}: {lines[0]}"
 
 
-def cut(text: str, width: int = 150) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def cut(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
 
 
 def _old(keras: Any, folder: Path) -> bool:

@@ -103,13 +103,13 @@ def _examine(reading: Reading, differing: list[tuple[Node, str, str]]) -> list[C
     found = []
     for node, path, stored, theirs in odd:
         for other in suspects.get(theirs, ()):
-            if other is not node and _alike(reading, node, other) and has_weights(node):
+            if other is not node and _alike(node, other) and has_weights(node):
                 found.append(Contradiction(node, path, stored, other))
                 break
     return found
 
 
-def _alike(reading: Reading, node: Node, other: Node) -> bool:
+def _alike(node: Node, other: Node) -> bool:
     """Whether what is stored for ``node`` could as well be meant for ``other``."""
     if node.cls != other.cls:
         return False
