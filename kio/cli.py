@@ -110,7 +110,7 @@ def _model_summary(ckpt: Checkpoint) -> dict[str, Any]:
 
 def _legacy(ckpt: Checkpoint) -> dict[str, Any]:
     """Writer of the file, and what loading its model takes today."""
-    from kio.models.info import backend, outlook, writer
+    from kio.models.info import backend, upgrades, writer
 
     facts: dict[str, Any] = {"written by": writer(ckpt)}
     try:
@@ -122,7 +122,7 @@ def _legacy(ckpt: Checkpoint) -> dict[str, Any]:
     optional.suggest_backend(optional.LOOKS)
     try:
         with optional.needed("kio info"):
-            facts |= outlook(ckpt)
+            facts |= upgrades(ckpt)
     except MissingDependencyError as error:
         # The rest of the file is worth showing.
         facts["upgrades"] = {f"not known: {error}": 1}
@@ -321,7 +321,7 @@ def plan(args: argparse.Namespace) -> int:
             print(f"kio: {args.model} holds no model configuration", file=sys.stderr)
             return 2
         stored = sum(tensor.nbytes for tensor in ckpt.values())
-        deferred.load_model(ckpt.config, match, era=Era.of(ckpt.metadata), nbytes_stored=stored, limits=limits)
+        deferred.build_and_fill(ckpt.config, match, era=Era.of(ckpt.metadata), nbytes_stored=stored, limits=limits)
     _print(args.json, found[0].as_dict(), str(found[0]))
     return 0 if found[0].fits else 1
 

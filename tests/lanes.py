@@ -107,7 +107,7 @@ TABLE: tuple[Row, ...] = (
         every=3,
     ),
     Row(
-        ("models/test_through.py::test_stock_keras_loads_what_becomes_of_old_models",),
+        ("models/test_convert.py::test_stock_keras_loads_what_becomes_of_old_models",),
         None,
         "one old model in three, converted and loaded by stock Keras",
         every=3,

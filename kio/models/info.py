@@ -46,7 +46,7 @@ def backend(checkpoint: Checkpoint) -> str | None:
     return "not told; on Theano kernels of convolutions were turned: original_backend says what it was"
 
 
-def outlook(checkpoint: Checkpoint, limits: Limits | None = None) -> dict[str, Any]:
+def upgrades(checkpoint: Checkpoint, limits: Limits | None = None) -> dict[str, Any]:
     """Upgrades that loading the model takes, and what stands against it.
 
     Args:

@@ -22,7 +22,7 @@ from kio.cli import main
 from kio.errors import LimitError, UnsupportedError
 from kio.limits import DEFAULT
 from kio.models.builder.config_text import check_tree, parse_config
-from kio.models.info import outlook
+from kio.models.info import upgrades
 
 Limits = kio.Limits
 
@@ -363,8 +363,8 @@ def old(path: Path) -> Path:
 def test_what_info_says(field: str, small: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = old(tmp_path / "m.h5")
     with kio.open(path, limits=Limits(**{field: small})) as checkpoint:
-        assert f"kio.Limits({field}=…)" in outlook(checkpoint)["refused"]
-        assert "refused" not in outlook(checkpoint, DEFAULT)
+        assert f"kio.Limits({field}=…)" in upgrades(checkpoint)["refused"]
+        assert "refused" not in upgrades(checkpoint, DEFAULT)
     assert main(["info", str(path), "--limit", f"{field}={small}"]) == 1
     assert f"here: --limit {field}=…" in capsys.readouterr().err
     assert main(["info", str(path), "--limit", f"{field}=100"]) == 0

@@ -39,7 +39,7 @@ def build(
         return model_from_config(config, custom_objects, limits=limits or DEFAULT)
 
 
-def load_model(
+def build_and_fill(
     config: str | bytes | Mapping[str, Any],
     fill: Callable[[Any], None],
     *,
