@@ -276,7 +276,7 @@ class Checkpoint(Mapping[str, Tensor]):
                 yield name, array
 
     def read_shards(self, boxes: Mapping[str, tuple[slice, ...]], *, verify: bool | None = None) -> dict[str, Array]:
-        """Read a part of each tensor, and no more bytes than it needs.
+        """Read a part of each tensor, in one pass over the file, and no more bytes than it needs.
 
         Args:
             boxes: By name, one slice a dimension, as a sharding's index has them.
@@ -286,7 +286,13 @@ class Checkpoint(Mapping[str, Tensor]):
         Returns:
             The parts, by name.
         """
-        return {name: transfer.read_slice(self[name], box, verify=verify) for name, box in boxes.items()}
+        keys = {name: (self[name], transfer.box_of_key(self[name], box)) for name, box in boxes.items()}
+        wanted = [(tensor, found[0] if found is not None else None) for tensor, found in keys.values()]
+        arrays = transfer.read([tensor for tensor, _ in wanted], boxes=[box for _, box in wanted], verify=verify)
+        return {
+            name: array[boxes[name] if found is None else found[1]]
+            for (name, (_, found)), array in zip(keys.items(), arrays, strict=True)
+        }
 
     def verify(self, *, threads: int | None = None) -> None:
         """Check every checksum, and that every tensor that kio reads decodes; keep nothing.

@@ -8,7 +8,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kio.raw.codecs cimport MAX_CODECS, Step
-from kio.raw.source cimport Origins, Source
+from kio.raw.source cimport FAR_GAP, FAR_SPAN, Origins, Source
 from kio.raw.tensor cimport Extent, Tensor
 
 cdef enum:
@@ -63,6 +63,7 @@ cdef struct Job:
     int32_t origin
     int32_t tensor
     int32_t chunk
+    int32_t span           # what is read with its neighbours, where a request is dear; else -1
     uint32_t swap
     uint32_t crc           # of the bytes as stored
     Kind kind
@@ -74,8 +75,20 @@ cdef struct Job:
     uint64_t number
 
 
+cdef class Span:
+    """Bytes of a source that are read at once, for several jobs."""
+    cdef Source source
+    cdef uint64_t offset         # in the origin
+    cdef uint64_t nbytes
+    cdef size_t left             # jobs that are not done
+    cdef bytearray data          # while they are not
+    cdef object lock
+    cdef int copy(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1
+
+
 cdef class Jobs(Origins):
     cdef list tensors            # for messages
+    cdef list spans              # of sources that are far
     cdef Item *items
     cdef Piece *pieces
     cdef Chunk *chunks
@@ -93,10 +106,13 @@ cdef class Jobs(Origins):
     cdef int want(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
     # Jobs for all items; regions are the checked sources to cover whole.
     cdef list plan(self, regions)
+    # Which jobs read what is far together.
+    cdef int gather(self) except -1
     cdef Item *item(self, Source source, uint64_t offset, uint64_t nbytes, uint8_t *dst) except NULL
     cdef int want_rows(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
     cdef int want_blocks(self, Tensor tensor, uint64_t at, uint64_t nbytes, uint8_t *dst) except -1
     cdef int want_chunk(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1
+    cdef void clip(self, Item *it, Chunk *chunk) noexcept
     cdef Job *job(self, Kind kind, int32_t origin, uint64_t offset, uint64_t nbytes) except NULL
     cdef int flush(self) except -1
     cdef int extend(self, int32_t origin, uint64_t offset, uint64_t nbytes, bint summed, uint64_t near) except -1

@@ -2,3 +2,6 @@ from kio.raw.source import Origins
 
 class Jobs(Origins):
     def __new__(cls) -> Jobs: ...
+
+class Span:
+    def __new__(cls) -> Span: ...

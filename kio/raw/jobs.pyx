@@ -12,11 +12,16 @@ job knows those of its bytes.  Of a part of a tensor whole blocks are read for t
 
 Where a source has a checksum over all of it (a zip member's CRC-32) and it is to be
 verified, jobs cover every byte of it in order, gaps included.
+
+Where a source is no local file, neighbouring jobs form *spans*: one request for the bytes of all.
 """
+
+import threading
 
 from kio.errors import UnsupportedError
 
 from libc.stdlib cimport free, qsort
+from libc.string cimport memcpy
 
 from kio.raw cimport codecs
 from kio.raw.memory cimport grow
@@ -35,11 +40,28 @@ cdef int by_place(const void *a, const void *b) noexcept nogil:
     return (x.offset > y.offset) - (x.offset < y.offset)
 
 
+cdef class Span:
+    cdef int copy(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1:
+        """Copy a part, which is read with the rest when its first job comes."""
+        cdef unsigned char[::1] view
+        with self.lock:
+            if self.data is None:
+                data = bytearray(self.nbytes)
+                view = data
+                self.source.fill(&view[0], self.offset - self.source.base, self.nbytes)
+                self.data = data
+            memcpy(dst, <uint8_t *><char *>self.data + (offset - self.offset), nbytes)
+        return 0
+
+    def __cinit__(self):
+        self.lock = threading.Lock()
+
+
 cdef class Jobs(Origins):
     """The items and jobs of one call."""
 
     def __cinit__(self):
-        self.tensors = []
+        self.tensors, self.spans = [], []
 
     def __dealloc__(self):
         free(self.items)
@@ -180,11 +202,29 @@ cdef class Jobs(Origins):
                                        tensor=tensor.name, source=extent.source.name)
             chunk.sum = extent.checksum[1]
             it.summed = True
-        self.scratch = max(self.scratch, chunk.nbytes + codecs.slack(chunk.steps, chunk.nsteps),
-                           extent.nbytes)
+        elif box is not None and not chunk.nsteps:
+            self.clip(it, chunk)
+        self.scratch = max(self.scratch, chunk.nbytes + codecs.slack(chunk.steps, chunk.nsteps), it.nbytes)
         self.nchunks += 1
         self.ndims += 5 * rank
         return 0
+
+    cdef void clip(self, Item *it, Chunk *chunk) noexcept:
+        """Of a chunk that is stored as it is, read only from the first element wanted to the last.
+
+        The first dimension of which more than one is wanted is cut; those before it are cut to one.
+        """
+        cdef uint64_t *dims = self.dims + chunk.dims + 2 * chunk.rank      # chunk shape, src start, box
+        cdef uint64_t inner = chunk.nbytes
+        cdef unsigned d, rank = chunk.rank
+        for d in range(rank):
+            inner //= dims[d]
+            it.offset += dims[rank + d] * inner
+            it.nbytes = dims[2 * rank + d] * inner
+            dims[d], dims[rank + d] = dims[2 * rank + d], 0
+            if dims[d] > 1:
+                break
+        chunk.nbytes = it.nbytes
 
     # ---- items -> jobs
 
@@ -193,7 +233,7 @@ cdef class Jobs(Origins):
         grow(<void **>&self.jobs, &self.cap_jobs, self.njobs + 1, sizeof(Job))
         job = self.jobs + self.njobs
         job.kind, job.origin, job.offset, job.nbytes = kind, origin, offset, nbytes
-        job.dst, job.first, job.npieces, job.tensor, job.chunk = NULL, 0, 0, -1, -1
+        job.dst, job.first, job.npieces, job.tensor, job.chunk, job.span = NULL, 0, 0, -1, -1, -1
         job.swap, job.crc, job.summed, job.outcome, job.number = 0, 0, False, 0, 0
         job.sums, job.compared, job.expected, job.found = NULL, False, 0, 0
         self.njobs += 1
@@ -307,7 +347,8 @@ cdef class Jobs(Origins):
             first, r, tangled = self.njobs, i, False
             begin = at
             while r < self.nitems and self.items[r].origin == origin and self.items[r].offset < end:
-                tangled = tangled or self.items[r].offset < at or \
+                # Of a part of a block more is read than the item.
+                tangled = tangled or self.items[r].offset < at or self.items[r].block_nbytes or \
                     self.items[r].offset + self.items[r].nbytes > end
                 at = self.items[r].offset + self.items[r].nbytes
                 r += 1
@@ -327,7 +368,40 @@ cdef class Jobs(Origins):
             self.emit(self.items + i, False)
             i += 1
         self.flush()
+        self.gather()
         return out
+
+    cdef int gather(self) except -1:
+        cdef Span span = None
+        cdef Job *job = NULL
+        cdef Job *last = NULL
+        cdef uint64_t end = 0
+        cdef size_t i
+        if not any([not (<Source>source).near() for source in self.sources]):
+            return 0
+        for i in range(self.njobs):
+            job = self.jobs + i
+            if (<Source>self.sources[job.origin]).near():
+                continue
+            end = job.offset + job.nbytes
+            if (last != NULL and last.origin == job.origin and job.offset >= span.offset
+                    and job.offset <= span.offset + span.nbytes + FAR_GAP
+                    and max(span.offset + span.nbytes, end) - span.offset <= FAR_SPAN):
+                span.nbytes = max(span.offset + span.nbytes, end) - span.offset
+            else:
+                span = Span()
+                span.source, span.offset, span.nbytes = self.sources[job.origin], job.offset, job.nbytes
+                self.spans.append(span)
+            span.left += 1
+            job.span = <int32_t>len(self.spans) - 1
+            last = job
+        for i in range(self.njobs):
+            job = self.jobs + i
+            # What is read by itself and in one piece goes where it belongs.
+            if job.span >= 0 and (<Span>self.spans[job.span]).left == 1 and not (
+                    job.kind == DIRECT and (job.summed or job.sums != NULL or job.swap)):
+                job.span = -1
+        return 0
 
 
 cdef uint32_t swap_of(Tensor tensor) noexcept:

@@ -2,6 +2,14 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 
+# Where reading is a request to somebody else: a gap up to FAR_GAP costs less than another request
+# (a tenth of a second of an object store is some MiB), and one request is for at most FAR_SPAN, so
+# that threads have several on the way.
+cdef enum:
+    FAR_GAP = 1 << 20
+    FAR_SPAN = 4 << 20
+
+
 cdef class Descriptor:
     """An open file, closed once: not before the last transfer that uses it ends."""
     cdef int fd
@@ -30,6 +38,7 @@ cdef class Source:
 
     cpdef Source window(self, uint64_t offset, uint64_t nbytes, str name, object crc32=*)
     cpdef bytes read(self, uint64_t offset, uint64_t nbytes)
+    cdef bint near(self) noexcept
     cdef int fill(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1
 
 

@@ -262,6 +262,48 @@ cdef class Source:
             self.fill(&view[0], offset, nbytes)
         return bytes(data)
 
+    def read_ranges(self, ranges):
+        """The bytes of many ranges.
+
+        Args:
+            ranges: ``(offset, nbytes)`` of each, in any order.
+
+        Returns:
+            A list of bytes, in the order of ``ranges``.
+
+        Raises:
+            As ``read``.
+
+        Reads: of a local file each range.  Elsewhere a request is dear: ranges that are at most
+        ``FAR_GAP`` bytes apart are read at a time, with what is between, up to ``FAR_SPAN`` bytes.
+        """
+        ranges = list(ranges)
+        if self.near():
+            return [self.read(offset, nbytes) for offset, nbytes in ranges]
+        out = [b""] * len(ranges)
+        group, begin, end = [], 0, 0
+        for number in sorted(range(len(ranges)), key=ranges.__getitem__) + [None]:
+            offset, nbytes = (0, 0) if number is None else ranges[number]
+            if number is not None and not nbytes:
+                self.read(offset, 0)             # raises for a place outside
+                continue
+            if number is not None and group and offset <= end + FAR_GAP and \
+                    max(end, offset + nbytes) - begin <= FAR_SPAN:
+                group.append(number)
+                end = max(end, offset + nbytes)
+                continue
+            if group:
+                data = memoryview(self.read(begin, end - begin))
+                for each in group:
+                    at = ranges[each][0] - begin
+                    out[each] = bytes(data[at:at + ranges[each][1]])
+            group, begin, end = [number], offset, offset + nbytes
+        return out
+
+    cdef bint near(self) noexcept:
+        """Whether it is memory or a local file, of which any part is had at once."""
+        return self.memory != NULL or self.descriptor is not None
+
     cdef int fill(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1:
         """Read exactly nbytes at offset, which the caller has checked against nbytes."""
         cdef Py_ssize_t got = 0

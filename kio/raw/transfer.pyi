@@ -6,6 +6,8 @@ import numpy.typing as npt
 from kio.raw.jobs import Jobs
 from kio.raw.tensor import Tensor
 
+_Box = tuple[tuple[int, int], ...]  # (start, stop) of every dimension, in elements
+
 def default_threads(nbytes: int, scratch: int = 0) -> int: ...
 def read(
     tensors: Iterable[Tensor],
@@ -14,6 +16,7 @@ def read(
     threads: int | None = None,
     verify: bool | None = None,
     fresh: bool = False,
+    boxes: Sequence[_Box | None] | None = None,
 ) -> list[Any]: ...
 def check(
     tensors: Iterable[Tensor],
@@ -32,6 +35,7 @@ def read_box(
     threads: int | None = None,
     verify: bool | None = None,
 ) -> npt.NDArray[Any]: ...
+def box_of_key(tensor: Tensor, key: Any) -> tuple[_Box, tuple[Any, ...]] | None: ...
 def read_slice(tensor: Tensor, key: Any, *, verify: bool | None = None) -> npt.NDArray[Any]: ...
 def stream(
     tensors: Iterable[Tensor],

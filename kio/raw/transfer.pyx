@@ -30,7 +30,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
-from kio.raw.jobs cimport BLOCK, DIRECT, NEAR, WIN, WINDOW, Chunk, Job, Jobs, Piece
+from kio.raw.jobs cimport BLOCK, DIRECT, NEAR, WIN, WINDOW, Chunk, Job, Jobs, Piece, Span
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.memory cimport HUGE, populate, prepare
 from kio.raw.platform cimport (
@@ -107,12 +107,22 @@ cdef class Run(Jobs):
     cdef int fetch_slowly(self, Job *job, uint8_t *dst, uint64_t offset, size_t nbytes) noexcept:
         cdef Source source
         try:
-            source = self.sources[job.origin]
-            source.fill(dst, offset - source.base, nbytes)
+            if job.span >= 0:
+                (<Span>self.spans[job.span]).copy(dst, offset, nbytes)
+            else:
+                source = self.sources[job.origin]
+                source.fill(dst, offset - source.base, nbytes)
             return 0
         except BaseException as e:
             self.raised = e
             return RAISED
+
+    cdef void leave(self, const Job *job) noexcept:
+        """A job of a span is done: with the last one its bytes go."""
+        cdef Span span = self.spans[job.span]
+        span.left -= 1
+        if not span.left:
+            span.data = None
 
     cdef int compare_sum(self, Job *job, uint32_t expected, uint32_t found, uint64_t at) noexcept nogil:
         """0 if both are the same; at is where in the origin their bytes begin."""
@@ -147,14 +157,16 @@ cdef class Run(Jobs):
         cdef uint32_t crc = 0
         cdef const uint8_t *memory = self.origins[job.origin].memory
         cdef bint summing = job.summed or job.sums != NULL
+        # Of what is far a request is dear, and pages are not.
+        cdef bint fresh = self.fresh and (memory != NULL or self.origins[job.origin].fd >= 0)
         while at < job.nbytes:
-            if self.fresh and at == ready:
+            if fresh and at == ready:
                 ready = min(job.nbytes, at + FRESH)
                 if self.slow:
                     kio_populate(job.dst + at, ready - at)
                 elif populate(job.dst + at, ready - at):
                     self.do_without(job)
-            n = (ready if self.fresh else job.nbytes) - at
+            n = (ready if fresh else job.nbytes) - at
             if summing or job.swap:
                 n = min(n, <uint64_t>HOT)
             if job.sums != NULL:
@@ -357,6 +369,9 @@ cdef class Run(Jobs):
                 outcome = self.windowed(job, window)
             else:
                 outcome = self.decode(job, a, b)
+            if job.span >= 0:
+                with gil:
+                    self.leave(job)
             if outcome:
                 job.outcome = outcome
                 PyThread_acquire_lock(self.lock, WAIT_LOCK)
@@ -537,62 +552,97 @@ cdef uint8_t *address_of(out, Tensor tensor, uint64_t nbytes) except? NULL:
     return address if nbytes else NULL
 
 
-def read(tensors, *, into=None, threads=None, verify=None, fresh=False):
-    """Read whole tensors.
+def read(tensors, *, into=None, threads=None, verify=None, fresh=False, boxes=None):
+    """Read tensors, or a box of each, in one pass over the file.
 
     Args:
         tensors: Sequence of ``Tensor``.
-        into: For each tensor, memory to fill (writable C-contiguous array or buffer of
-            ``tensor.nbytes`` bytes, or ``(address, nbytes)``), or None for a new array.
+        into: For each tensor, memory to fill (writable C-contiguous array or buffer of as many
+            bytes as are asked for, or ``(address, nbytes)``), or None for a new array.
         threads: Threads that read and decode, this one included; None for a good number.
         verify: True checks all checksums that the file has of the tensors, False only those
             that are part of a chunk's codecs, None all but those over members of which less
-            than half is read.
+            than half is read.  Of boxes: True those of the tensor itself, for which blocks of
+            1 MiB are read whole; None only those of chunks, which are read whole anyway.
         fresh: The memory in ``into`` was never touched: it has no pages yet.
+        boxes: For each tensor, ``(start, stop)`` in elements for every dimension, or None for
+            all of it; None for all of each.
     Returns:
         A list with, for each tensor, the array (native byte order), or its entry of ``into``.
     Raises:
         FormatError: if stored bytes are damaged; what was read so far stays in ``into``.
+        ValueError: for a box that is not inside its tensor, or memory of another size.
         OSError: as the system reports it.
+    Reads: of a box the runs, blocks or chunks that hold it.
     """
     cdef Run run = Run()
     cdef Tensor tensor
     cdef uint8_t *dst
+    cdef uint64_t nbytes
     run.verify = verify
     tensors = list(tensors)
-    for tensor in tensors:
+    into = [None] * len(tensors) if into is None else list(into)
+    boxes = [None] * len(tensors) if boxes is None else list(boxes)
+    for given, what in ((into, "into"), (boxes, "boxes")):
+        if len(given) != len(tensors):
+            raise ValueError(f"{what}: expected {len(tensors)} entries, found {len(given)}")
+    for tensor, box in zip(tensors, boxes):
+        if box is not None:
+            check_box(tensor, box)
         if tensor.stored is not None and tensor.problem is None:
-            return _with_text(tensors, into, threads, verify, fresh)
-    if into is None:
-        into = [None] * len(tensors)
-    elif len(into) != len(tensors):
-        raise ValueError(f"into: expected {len(tensors)} entries, found {len(into)}")
+            return _with_text(tensors, into, threads, verify, fresh, boxes)
     for tensor in tensors:
         if tensor.problem is not None:
             run.want(tensor, NULL, None, None)        # raises
-    new = [tensor for tensor, out in zip(tensors, into) if out is None]
+    new = [tensor for tensor, out, box in zip(tensors, into, boxes) if out is None and box is None]
     arrays = iter(allocate(new))
-    outs = [next(arrays) if out is None else out for out in into]
+    outs = [out if out is not None else next(arrays) if box is None else new_box(tensor, box)
+            for tensor, out, box in zip(tensors, into, boxes)]
     run.keep = outs
-    run.fresh = fresh or bool(new)
-    for tensor, out in zip(tensors, outs):
-        if isinstance(out, np.ndarray) and out.base is not None and tensor.nbytes and out.nbytes == 0:
-            raise ValueError(f"destination of {tensor.name}: expected {tensor.nbytes} bytes, found none")
-        dst = address_of(out, tensor, tensor.nbytes)
-        if fresh and tensor.nbytes >= (1 << 20):
-            prepare(<char *>dst, tensor.nbytes)
-        run.want(tensor, dst, None, None)
-    run.execute(regions_of(tensors, verify), threads)
+    # Of boxes much is copied from windows: their pages come as they are touched.
+    run.fresh = (fresh or bool(new)) and all([box is None for box in boxes])
+    for tensor, out, box in zip(tensors, outs, boxes):
+        nbytes = tensor.nbytes if box is None else nbytes_of_box(tensor, box)
+        if isinstance(out, np.ndarray) and out.base is not None and nbytes and out.nbytes == 0:
+            raise ValueError(f"destination of {tensor.name}: expected {nbytes} bytes, found none")
+        dst = address_of(out, tensor, nbytes)
+        if box is None:
+            if fresh and nbytes >= (1 << 20):
+                prepare(<char *>dst, nbytes)
+            run.want(tensor, dst, None, None)
+        else:
+            run.want(tensor, dst, tuple([start for start, _ in box]), tuple([stop - start for start, stop in box]))
+    run.execute(regions_of([tensor for tensor, box in zip(tensors, boxes) if box is None], verify), threads)
     return outs
 
 
-cdef list _with_text(list tensors, into, threads, verify, fresh):
+cdef int check_box(Tensor tensor, box) except -1:
+    """Refuse a box that is not inside its tensor."""
+    if len(box) == len(tensor.shape):
+        for (start, stop), extent in zip(box, tensor.shape):
+            if not 0 <= start <= stop <= extent:
+                break
+        else:
+            return 0
+    raise ValueError(f"box of {tensor.name}: expected (start, stop) for each dimension of {tensor.shape}, found {box}")
+
+
+cdef uint64_t nbytes_of_box(Tensor tensor, box) except? 0xDEAD:
+    cdef uint64_t nbytes = tensor.itemsize
+    for start, stop in box:
+        nbytes *= <uint64_t>(stop - start)
+    return nbytes
+
+
+cdef object new_box(Tensor tensor, box):
+    dtype = tensor.dtype if tensor.dtype.isnative else tensor.dtype.newbyteorder("=")
+    return np.empty([stop - start for start, stop in box], dtype)
+
+
+cdef list _with_text(list tensors, list outs, threads, verify, fresh, list boxes):
     """As ``read``, where some of the tensors are text."""
     cdef Tensor tensor
-    cdef list outs = list(into) if into is not None else [None] * len(tensors)
     cdef list stored = [], rest = []
-    if len(outs) != len(tensors):
-        raise ValueError(f"into: expected {len(tensors)} entries, found {len(outs)}")
     for i, tensor in enumerate(tensors):
         if tensor.stored is None:
             rest.append(i)
@@ -600,11 +650,13 @@ cdef list _with_text(list tensors, into, threads, verify, fresh):
             raise ValueError(f"destination of {tensor.name}: expected none, as it is text, found one")
         else:
             stored.append(i)
-    found = read([(<Tensor>tensors[i]).stored for i in stored], threads=threads, verify=verify)
+    found = read([(<Tensor>tensors[i]).stored for i in stored], threads=threads, verify=verify,
+                 boxes=[boxes[i] for i in stored])
     for i, raw in zip(stored, found):
         tensor = tensors[i]
         outs[i] = tensor.decode(raw, tensor)
-    found = read([tensors[i] for i in rest], into=[outs[i] for i in rest], threads=threads, verify=verify, fresh=fresh)
+    found = read([tensors[i] for i in rest], into=[outs[i] for i in rest], threads=threads, verify=verify, fresh=fresh,
+                 boxes=[boxes[i] for i in rest])
     for i, array in zip(rest, found):
         outs[i] = array
     return outs
@@ -652,27 +704,56 @@ def read_box(tensor, start, box, *, into=None, threads=None, verify=None):
 
     Reads: the runs, blocks or chunks that hold the box.  Returns an array of shape ``box``.
     """
-    cdef Run run = Run()
-    run.verify = verify
     cdef Tensor t = tensor
-    if t.stored is not None and t.problem is None:
-        if into is not None:
-            raise ValueError(f"destination of {t.name}: expected none, as it is text, found one")
-        return t.decode(read_box(t.stored, start, box, threads=threads, verify=verify), t)
     start, box = tuple(start), tuple(box)
     if len(start) != len(t.shape) or len(box) != len(t.shape):
         raise ValueError(f"box of {t.name}: expected rank {len(t.shape)}, found {start} + {box}")
-    for s, b, d in zip(start, box, t.shape):
-        if s < 0 or b < 0 or s + b > d:
-            raise ValueError(f"box of {t.name}: expected it inside {t.shape}, found {start} + {box}")
-    dtype = t.dtype if t.dtype.isnative else t.dtype.newbyteorder("=")
-    out = np.empty(box, dtype) if into is None else into
-    if out.dtype != dtype or out.shape != box:
-        raise ValueError(f"destination of {t.name}: expected {dtype} {box}, found {out.dtype} {out.shape}")
-    run.keep = [out]
-    run.want(t, address_of(out, t, out.nbytes), start, box)
-    run.execute([], threads)
-    return out
+    if into is not None and t.stored is None:
+        dtype = t.dtype if t.dtype.isnative else t.dtype.newbyteorder("=")
+        if into.dtype != dtype or into.shape != box:
+            raise ValueError(f"destination of {t.name}: expected {dtype} {box}, found {into.dtype} {into.shape}")
+    wanted = tuple([(s, s + b) for s, b in zip(start, box)])
+    return read([t], into=None if into is None else [into], threads=threads, verify=verify, boxes=[wanted])[0]
+
+
+def box_of_key(tensor, key):
+    """The box that holds ``tensor[key]``, and the key of that in the box.
+
+    Returns:
+        ``(box, rest)``: ``read(boxes=[box])`` gives an array whose ``[rest]`` is wanted; None
+        for a key that is not of integers, slices and one ellipsis.
+
+    Raises:
+        IndexError: for an integer out of bounds.
+    """
+    keys = key if isinstance(key, tuple) else (key,)
+    shape = tensor.shape
+    given = sum([k is not None and k is not Ellipsis for k in keys])
+    plain = all([k is Ellipsis or isinstance(k, slice) or (isinstance(k, int) and not isinstance(k, bool))
+                 or isinstance(k, np.integer) for k in keys])
+    if not plain or given > len(shape) or sum([k is Ellipsis for k in keys]) > 1:
+        return None
+    if Ellipsis in keys:
+        at = keys.index(Ellipsis)
+        keys = keys[:at] + (slice(None),) * (len(shape) - given) + keys[at + 1:]
+    keys += (slice(None),) * (len(shape) - len(keys))
+    box, rest = [], []
+    for k, n in zip(keys, shape):
+        if not isinstance(k, slice):
+            if not -n <= k < n:
+                raise IndexError(f"index {k} is out of bounds for axis of {n} elements")
+            box.append((int(k) % n, int(k) % n + 1))
+            rest.append(0)
+            continue
+        taken = range(*k.indices(n))
+        if not taken:
+            box.append((0, 0))
+            rest.append(slice(0, 0))
+            continue
+        box.append((min(taken[0], taken[-1]), max(taken[0], taken[-1]) + 1))
+        # A negative step begins at the last element of the box.
+        rest.append(slice(None, None, taken.step))
+    return tuple(box), tuple(rest)
 
 
 def read_slice(tensor, key, *, verify=None):
@@ -681,35 +762,11 @@ def read_slice(tensor, key, *, verify=None):
     Args:
         verify: As for ``read_box``.
     """
-    keys = key if isinstance(key, tuple) else (key,)
-    shape = tensor.shape
-    given = sum([k is not None and k is not Ellipsis for k in keys])
-    plain = all([k is Ellipsis or isinstance(k, slice) or (isinstance(k, int) and not isinstance(k, bool))
-                 or isinstance(k, np.integer) for k in keys])
-    if not plain or given > len(shape) or sum([k is Ellipsis for k in keys]) > 1:
+    found = box_of_key(tensor, key)
+    if found is None:
         return read([tensor], verify=verify)[0][key]
-    if Ellipsis in keys:
-        at = keys.index(Ellipsis)
-        keys = keys[:at] + (slice(None),) * (len(shape) - given) + keys[at + 1:]
-    keys += (slice(None),) * (len(shape) - len(keys))
-    start, box, rest = [], [], []
-    for k, n in zip(keys, shape):
-        if not isinstance(k, slice):
-            if not -n <= k < n:
-                raise IndexError(f"index {k} is out of bounds for axis of {n} elements")
-            start.append(int(k) % n)
-            box.append(1)
-            rest.append(0)
-            continue
-        taken = range(*k.indices(n))
-        last = taken[len(taken) - 1] if len(taken) else 0
-        low = min(taken[0], last) if len(taken) else 0
-        high = max(taken[0], last) + 1 if len(taken) else 0
-        start.append(low)
-        box.append(high - low)
-        # A negative step begins at the last element of the box.
-        rest.append(slice(None, None, taken.step) if len(taken) else slice(0, 0))
-    return read_box(tensor, start, box, verify=verify)[tuple(rest)]
+    box, rest = found
+    return read([tensor], verify=verify, boxes=[box])[0][rest]
 
 
 def stream(tensors, *, budget=256 << 20, threads=None, verify=False):
