@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,17 @@ if "KERAS_BACKEND" not in os.environ:
     os.environ["KERAS_BACKEND"] = next((b for b in ("jax", "torch", "tensorflow") if find_spec(b)), "numpy")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# JAX compiles the same small programs in every test, worker and child process; compiling is half of the time of all
+# tests that train.  One folder a run, of a few megabytes: each program is compiled once.  Functions that an older
+# JAX has stored take memory that is not theirs: see models/memory/jax_arrays.py.
+_PROGRAMS = "JAX_COMPILATION_CACHE_DIR"
+_CACHES = find_spec("jax") is not None and tuple(map(int, version("jax").split(".")[:3])) >= (0, 6, 2)
+if _CACHES and _PROGRAMS not in os.environ:
+    os.environ[_PROGRAMS] = tempfile.mkdtemp(prefix="kio-tests-jax-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    atexit.register(shutil.rmtree, os.environ[_PROGRAMS], ignore_errors=True)
 
 NEEDS = {"keras": ("keras",), "torch": ("keras", "torch"), "tf": ("keras", "tensorflow")}
 
