@@ -54,6 +54,13 @@ def _size_of(row: dict[str, Any]) -> str:
     return size(row["nbytes"]) if "problem" not in row else "-"
 
 
+def _compression(text: str) -> str:
+    """What ``compression=`` takes."""
+    if codecs.of_option(text) is None:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(codecs.options())}, found {text!r}")
+    return text
+
+
 def _limit(text: str) -> tuple[str, int]:
     """``"tensor_bytes=2TB"`` as a field of ``Limits`` and its value."""
     name, _, amount = text.partition("=")
@@ -363,7 +370,7 @@ def parser() -> argparse.ArgumentParser:
     converts = command(convert, "src", "dst")
     converts.add_argument("--format", help="format to write, whatever the suffix of DST")
     converts.add_argument("--dtype", help="what floats become: float16, bfloat16, float32, …")
-    converts.add_argument("--compression", choices=codecs.options(), help="of the tensors in HDF5 files")
+    converts.add_argument("--compression", type=_compression, help="of the tensors in HDF5 files")
     converts.add_argument("--max-shard-size", type=float, metavar="GIB", help="write shards of at most so much")
     converts.add_argument("--folder", action="store_true", help="write a model as a folder")
     converts.add_argument("--compat", metavar="VERSION", help="Keras that shall read a model of an older one: 3.4, …")

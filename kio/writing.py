@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kio import background, formats
@@ -176,7 +176,7 @@ def write(
         UnsupportedError: for what the format cannot hold.  OSError: as the system reports it.
     """
     began = time.perf_counter()
-    chosen = _format(path, format, formats.written())
+    chosen = _format(path, format)
     contents = Contents(
         tensors={name: value_of(name, what) for name, what in tensors.items()},
         config=config,
@@ -251,7 +251,7 @@ def convert(
     Memory: one tensor where bytes must be converted, 512 KiB a thread else.
     """
     began = time.perf_counter()
-    chosen = _format(dst, format, formats.written()) if zipped else _format_of_folders()
+    chosen = _format(dst, format) if zipped else _format_of_folders()
     options = Options(
         compression=compression,
         engine=engine or "native",
@@ -315,10 +315,10 @@ def format_of_weights(path: Any, max_shard_size: float | None = None, save_forma
         UnknownFormatError, UnsupportedError: for what kio does not write.
     """
     if max_shard_size is None:
-        return _format(path, save_format, formats.written("weights"), "keras_weights")
+        return _format(path, save_format, lambda each: "weights" in each.holds, "keras_weights")
     if not _is_path(path):
         raise UnsupportedError("target: expected a path for shards, found an open file")
-    return _format(_json_of(path), save_format, [each for each in formats.written("weights") if "group" in each.writes])
+    return _format(_json_of(path), save_format, lambda each: "weights" in each.holds and "group" in each.writes)
 
 
 def format_of_model(path: Any, zipped: bool | None = None, save_format: str | None = None) -> Format:
@@ -329,7 +329,7 @@ def format_of_model(path: Any, zipped: bool | None = None, save_format: str | No
         ValueError: for a folder called ``.keras``.
     """
     if zipped is not False:
-        return _format(path, save_format, formats.written("model"), "keras_archive")
+        return _format(path, save_format, lambda each: "model" in each.holds, "keras_archive")
     if not _is_path(path) or os.fsdecode(path).endswith(".keras"):
         raise ValueError(f"filepath for zipped=False: expected a path without .keras, found {path}")
     _refuse_remote(os.fsdecode(path))
@@ -366,29 +366,31 @@ def _refuse_remote(path: str) -> None:
         raise UnsupportedError(f"target: expected a local path, found {path}")
 
 
-def _format(path: Any, named: str | None, among: Sequence[Format], of_a_file: str | None = None) -> Format:
+def _format(
+    path: Any, named: str | None, fits: Callable[[Format], bool] = lambda each: True, of_a_file: str | None = None
+) -> Format:
     """The format to write.
 
     Args:
         path: A path, whose suffix tells, or an open file.
         named: What the user calls it, whatever the suffix.
-        among: Those that will do.
+        fits: Whether one will do.
         of_a_file: Name of the one for an open file; None: the user must name it.
     """
-    found = _asked_for(path, named, among, of_a_file)
-    if found not in among:
-        known = ", ".join(each.name for each in among)
+    found = _asked_for(path, named, fits, of_a_file)
+    if not fits(found):
+        known = ", ".join(each.name for each in formats.written() if fits(each))
         raise UnsupportedError(f"format to write: expected one of {known}, found {found.name}")
     return found
 
 
-def _asked_for(path: Any, named: str | None, among: Sequence[Format], of_a_file: str | None) -> Format:
+def _asked_for(path: Any, named: str | None, fits: Callable[[Format], bool], of_a_file: str | None) -> Format:
     if named is not None:
         return formats.format_named(named)
     if _is_path(path):
         text = os.fsdecode(path)
         _refuse_remote(text)
-        return formats.format_of_path(text, among)
+        return formats.format_of_path(text, fits)
     if of_a_file is None:
         raise UnsupportedError("format: expected its name for an open file, found None", hint="pass format=")
     return formats.format_named(of_a_file)

@@ -24,7 +24,7 @@ KIO = ROOT / "kio"
 
 # Lower floors never import higher ones.  What is not listed is the front door.
 # keras_private imports Keras when the first name is asked for: everybody may stand on it.
-GROUND = ("errors", "limits", "dtypes", "optional", "keras_private")
+GROUND = ("errors", "limits", "dtypes", "optional", "plugins", "keras_private")
 # Layers that Keras dropped are Keras code: the upgrader asks for them, users import them.
 FLOORS = {**dict.fromkeys(GROUND, 0), "raw": 1, "containers": 2, "checkpoint": 3, "contents": 3}
 FLOORS |= {"formats": 4, "mapping": 4, "models": 5, "layers": 5}
@@ -343,6 +343,7 @@ IN_KIO |= {
     "dtypes.py",
     "keras_private.py",
     "optional.py",
+    "plugins.py",
     "checkpoint.py",
     "contents.py",
     "conversion.py",

@@ -1,13 +1,15 @@
-"""Every format kio knows, in the order in which they are asked."""
+"""Every format kio knows, in the order in which they are asked; those of other distributions after them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import import_module
 from typing import Any
 
+from kio import plugins
 from kio.checkpoint import Checkpoint
 from kio.errors import UnknownFormatError, shown
 from kio.formats.format import Format, Held
@@ -34,6 +36,36 @@ def formats() -> Iterator[Format]:
         yield import_module(f"kio.formats.{name}").FORMAT
 
 
+def outside() -> list[Format]:
+    """The formats of other distributions: their entry points ``kio.formats``, each a ``Format`` of that name."""
+    return list(plugins.every("kio.formats", ORDER, _accepted).values())
+
+
+def _accepted(name: str, found: Any) -> Format:
+    if not isinstance(found, Format):
+        raise TypeError(f"expected a kio.formats.format.Format, found {type(found).__name__}")
+    if found.name != name:
+        raise ValueError(f"expected a format of that name, found {shown(found.name)}")
+    own = {suffix for each in written() for suffix in each.suffixes}
+    if not own.isdisjoint(found.suffixes):
+        raise ValueError(f"expected suffixes that kio does not write, found {', '.join(found.suffixes)}")
+    return found
+
+
+def _claimant(probe: Probe) -> Format | None:
+    """The format that opens an input: kio's own, then one of others; what kio refuses, others may read."""
+    own = next((each for each in formats() if each.claims(probe)), None)
+    if own is not None and own.name != "refused":
+        return own
+    for each in outside():
+        try:
+            if each.claims(probe):
+                return each
+        except Exception as error:
+            warnings.warn(f"format {each.name} could not look at {shown(probe.name)}: {error!r}", stacklevel=2)
+    return own
+
+
 def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) -> Checkpoint:
     """Open a checkpoint by its content; the name's suffix decides nothing.
 
@@ -56,17 +88,16 @@ def open_checkpoint(what: Any, limits: Limits = DEFAULT, *, mmap: bool = False) 
     probe = Probe(what, limits, mmap=mmap)
     try:
         probe.look()
-        for candidate in formats():
-            if candidate.claims(probe):
-                again = probe.again
-                checkpoint = candidate.open(probe)
-                if again is not None:
-                    checkpoint.opened_by(partial(open_checkpoint, again, limits, mmap=mmap))
-                checkpoint.limits = limits
-                return checkpoint
-        raise UnknownFormatError(
-            f"format: expected one of {', '.join(ORDER)}, found {probe.described()}", source=probe.name
-        )
+        claimant = _claimant(probe)
+        if claimant is None:
+            known = ", ".join([*ORDER, *(each.name for each in outside())])
+            raise UnknownFormatError(f"format: expected one of {known}, found {probe.described()}", source=probe.name)
+        again = probe.again
+        checkpoint = claimant.open(probe)
+        if again is not None:
+            checkpoint.opened_by(partial(open_checkpoint, again, limits, mmap=mmap))
+        checkpoint.limits = limits
+        return checkpoint
     except BaseException:
         probe.close()
         raise
@@ -108,27 +139,37 @@ def format_named(name: str) -> Format:
     Raises:
         UnknownFormatError: if kio writes no such format.
     """
-    spelled = {suffix.lstrip("."): each for suffix, each in reversed(suffixes())}
-    known = {each.name: each for each in written()}
-    found = spelled.get(name.lstrip(".")) or known.get(name)
+    own = _called(name, written())
+    if own is not None:
+        return own
+    found = _called(name, [each for each in outside() if each.create is not None])
     if found is None:
-        raise UnknownFormatError(f"format to write: expected one of {', '.join(spelled)}, found {shown(name)}")
+        spelled = ", ".join(suffix.lstrip(".") for suffix, _ in reversed(suffixes()))
+        raise UnknownFormatError(f"format to write: expected one of {spelled}, found {shown(name)}")
     return found
 
 
-def format_of_path(path: str, among: Iterable[Format] | None = None) -> Format:
+def _called(name: str, among: list[Format]) -> Format | None:
+    spelled = {suffix.lstrip("."): each for suffix, each in reversed(suffixes(among))}
+    return spelled.get(name.lstrip(".")) or {each.name: each for each in among}.get(name)
+
+
+def format_of_path(path: str, fits: Callable[[Format], bool] | None = None) -> Format:
     """The format that a path's suffix asks for.
 
     Args:
         path: Of the file to write.
-        among: The formats that will do; None for all that kio writes.
+        fits: Whether a format will do; None for all that are written.
 
     Raises:
         UnknownFormatError: for any other suffix; lists those that are known.
     """
-    allowed = suffixes(among)
+    allowed = suffixes([each for each in written() if fits is None or fits(each)])
     for suffix, found in allowed:
         if path.endswith(suffix):
+            return found
+    for suffix, found in suffixes([each for each in outside() if each.create is not None]):
+        if path.endswith(suffix) and (fits is None or fits(found)):
             return found
     raise UnknownFormatError(
         f"suffix: expected one of {', '.join(suffix for suffix, _ in allowed)}, found {shown(path)}",

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kio import plugins
 from kio.errors import UnsupportedError
 from kio.raw.kernels import shuffle_into
 
@@ -235,16 +236,50 @@ add(Codec("zstd", hdf5=(32015, b"Zstandard compression: http://www.zstd.net"), c
 TABLE = tuple(rows)
 
 
+# ---- those of other distributions: Python undoes them
+
+def _adopt(str name, row):
+    """Take a row over from an entry point."""
+    if not isinstance(row, Codec):
+        raise TypeError(f"expected a kio.raw.codecs.Codec, found {type(row).__name__}")
+    if row.name != name or name in numbers:
+        raise ValueError(f"expected a codec of that name, found {row.name}")
+    if row.undo is None or row.extra or row.zip is not None:
+        raise ValueError("expected a codec with undo, without extra and zip, which only compiled code has")
+    if row.hdf5 is not None and (row.hdf5[0] in by_hdf5 or not isinstance(row.hdf5[1], bytes)):
+        raise ValueError(f"expected an HDF5 filter that kio has not, found {row.hdf5}")
+    if row.parameter not in ("", "itemsize", "level"):
+        raise ValueError(f"parameter: expected '', 'itemsize' or 'level', found {row.parameter!r}")
+    if row.levels is not None and (row.apply is None or row.hdf5 is None or not row.option or row.option in by_option):
+        raise ValueError("expected a codec with levels to have apply, hdf5 and an option of its own")
+    if len(rows) == ROWS_MAX:
+        raise ValueError(f"expected at most {ROWS_MAX} codecs")
+    add(row, &_in_python)
+    return row
+
+
+cdef tuple OWN = tuple(numbers)
+
+
+cdef int look_outside() except -1:
+    plugins.every("kio.codecs", OWN, _adopt)
+    return 0
+
+
 # ---- what others ask
 
 def named(str name):
     """The row of this name, or None."""
+    if name not in numbers:
+        look_outside()
     number = numbers.get(name)
     return None if number is None else rows[number]
 
 
 def of_hdf5(identification):
     """The row of an HDF5 filter, or None."""
+    if identification not in by_hdf5:
+        look_outside()
     return by_hdf5.get(identification)
 
 
@@ -255,6 +290,8 @@ def of_zip(method):
 
 def of_option(str option):
     """The row that ``compression=`` names, or None."""
+    if option not in by_option:
+        look_outside()
     return by_option.get(option)
 
 
@@ -275,6 +312,8 @@ cdef int steps_of(tuple codecs, Step *steps, object where) except -1:
     if len(codecs) > MAX_CODECS:
         raise UnsupportedError(f"filters: expected at most {MAX_CODECS}, found {len(codecs)}", tensor=where)
     for name, parameter in codecs:
+        if name not in numbers:
+            look_outside()
         number = numbers.get(name)
         if number is None:
             raise UnsupportedError(f"filter: expected one of {sorted(numbers)}, found {name}", tensor=where)

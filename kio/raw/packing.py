@@ -38,7 +38,7 @@ def apply(data: Bytes, filters: Filters) -> tuple[Bytes, int]:
         row = codecs.named(name)
         if row is None or row.apply is None:
             raise UnsupportedError(f"codec: expected one that kio writes, found {name}")
-        out = row.apply(out, *values)
+        out = np.frombuffer(row.apply(out, *values), np.uint8)
     if out.nbytes >= data.nbytes:
         return data, (1 << len(filters)) - 1
     return out, 0
