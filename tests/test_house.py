@@ -264,6 +264,21 @@ def test_7_every_layout_has_the_same_contract():
         assert isinstance(layout.BACKENDS, tuple), name
 
 
+def test_7_every_layout_has_a_writer_with_the_same_contract():
+    """Read, not imported: writers need Keras."""
+    from kio.mapping import LAYOUTS
+
+    for name in LAYOUTS:
+        path = KIO / "models" / "store" / f"{name}.py"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        own = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
+        fill = [each.arg for each in [*own["fill"].args, *own["fill"].kwonlyargs]]
+        assert fill == ["made", "model", "tree", "version", "skipped", "whole"], name
+        bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        bound |= {each.name for node in tree.body if isinstance(node, ast.ImportFrom) for each in node.names} | {*own}
+        assert {"describe", "OF_TF_KERAS"} <= bound, name
+
+
 def test_8_every_format_has_a_corpus():
     from kio.formats import ORDER
 

@@ -56,5 +56,9 @@ def contents(
     model = load.load_model(checkpoint, selection, reading, custom_objects=custom_objects, safe_mode=safe_mode)
     made = save.contents(model, layout=layout, whole=whole, compat=compat)
     if dtype is not None:
-        made.tensors = {name: cast(value, dtype) for name, value in made.tensors.items()}
+        try:
+            made.tensors = {name: cast(value, dtype) for name, value in made.tensors.items()}
+        except BaseException:
+            made.close()
+            raise
     return made

@@ -6,6 +6,7 @@ import builtins
 import io
 import json
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,40 @@ def test_assets_and_vocabularies(tmp_path: Path) -> None:
     with pytest.raises(MatchError, match="line ends"):
         kio.save_model(keras.Sequential([keras.Input((1,), dtype="string"), bad]), tmp_path / "bad.keras")
     assert left(tmp_path) == ["folder", "x.keras"]
+
+
+class Words(keras.layers.Layer):  # type: ignore[misc]
+    """Has a file beside its weights."""
+
+    def save_assets(self, folder: str) -> None:
+        (Path(folder) / "words.txt").write_text("a")
+
+    def load_assets(self, folder: str) -> None:
+        assert (Path(folder) / "words.txt").read_text() == "a"
+
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def test_a_save_that_is_refused_leaves_no_assets_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    model = keras.Sequential([keras.Input((3,)), Words(), keras.layers.Dense(2)])
+    kio.save_model(model, tmp_path / "x.keras")
+
+    def refuse(*_: Any) -> None:
+        raise UnsupportedError("of another form")
+
+    with pytest.raises(UnsupportedError, match="expected a floating-point one, found 'int8'"):
+        kio.convert(
+            tmp_path / "x.keras", tmp_path / "y.keras", dtype="int8", compat="3.0", custom_objects={"Words": Words}
+        )
+    assert left(tmp_path) == ["temporary", "x.keras"] and not left(tmp_path / "temporary")
+    # A layer that the version keeps in another form, which its configuration does not tell.
+    monkeypatch.setattr("kio.models.eras.keras3_older.check_layers", refuse)
+    with pytest.raises(UnsupportedError, match="of another form"):
+        kio.save_model(model, tmp_path / "y.keras")
+    assert left(tmp_path) == ["temporary", "x.keras"] and not left(tmp_path / "temporary")
 
 
 def test_without_optimizer_and_objects_to_skip(small: Any, tmp_path: Path) -> None:

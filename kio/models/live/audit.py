@@ -16,7 +16,7 @@ _SHOWN = 10
 
 
 def safe(stored: Sequence[Any]) -> set[int]:
-    """Ids of the variables that are in what each object writes (``save.Stored``)."""
+    """Ids of the variables that are in what each object writes (``saving.Stored``)."""
     found: set[int] = set()
     for one in stored:
         if one.covered is None:

@@ -10,6 +10,7 @@ Spec: every ``save_own_variables`` of Keras 3.0.0 to 3.15.1.
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -18,12 +19,56 @@ import numpy as np
 from kio.contents import Value, value_of
 from kio.errors import UnsupportedError, shown
 from kio.keras_private import is_own
-from kio.mapping.tree import Node
-from kio.models.live import optimizer_order
+from kio.mapping.keras3 import rules
+from kio.mapping.tree import Node, Tree
+from kio.models.eras import versions
+from kio.models.live import int4, optimizer_order
 from kio.models.memory import variables
 from kio.models.memory.values import values
 
 Kept = Any  # a Keras variable, or a Value
+
+
+@dataclass(slots=True)
+class Stored:
+    """What one object writes.
+
+    Attributes:
+        node: The object.
+        path: Of its group, without ``vars``.
+        kept: Variables and values, by key.
+        covered: Ids of the variables that are safe, or None if all of its own are.
+        others: Keys of what is none of its variables, where its code is not Keras's own.
+    """
+
+    node: Node
+    path: str
+    kept: dict[str, Kept] = field(default_factory=dict)
+    covered: set[int] | None = None
+    others: list[str] = field(default_factory=list)
+
+
+def stored(tree: Tree, version: tuple[int, ...]) -> list[Stored]:
+    """What every object of a live model writes, in the order in which Keras asks them.
+
+    Args:
+        tree: Of the model.
+        version: The Keras whose readers the file is for.
+
+    Raises:
+        Exception: whatever an object's own ``save_own_variables`` raises.
+    """
+    found = []
+    for node, path in rules.walk(tree, rules.rule_of(version)):
+        one = Stored(node, path)
+        if hasattr(node.handle, "save_own_variables"):
+            one.kept, one.covered, one.others = own(node.handle, node, version)
+            if node.forms and version < int4.SINCE <= versions.installed():
+                int4.store_before(one.kept, node)
+            found.append(one)
+        elif hasattr(node.handle, "save_assets"):
+            found.append(one)
+    return found
 
 
 class Store(MutableMapping[str, Kept]):

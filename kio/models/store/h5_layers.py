@@ -20,8 +20,13 @@ from kio.mapping.h5.names import distinct, groups
 from kio.mapping.h5.stored import TOP
 from kio.mapping.tree import Tree
 from kio.models.eras import versions
-from kio.models.live import optimizer_order
+from kio.models.live import audit, optimizer_order, saving
+from kio.models.live.saving import Stored
 from kio.models.memory.values import values
+from kio.models.store import serialise_h5
+
+# tf.keras 2 reads it, too.
+OF_TF_KERAS = True
 
 WEIGHTS, OPTIMIZER = "model_weights", "optimizer_weights"
 # Older readers, asked for layers by name, want weights of the model itself even where it has none.
@@ -29,25 +34,29 @@ _TOP_LEVEL = (3, 10)
 
 
 def fill(
-    made: Contents, model: Any, tree: Tree, stored: Sequence[Any], version: tuple[int, ...], *, whole: bool
-) -> set[int]:
-    """Enter a model's variables and their names.
+    made: Contents, model: Any, tree: Tree, version: tuple[int, ...], skipped: Sequence[Any], *, whole: bool
+) -> list[Stored]:
+    """Enter a model's variables and their names: see the package.
 
-    Args:
-        made: Filled.
-        model: The live model.
-        tree: Of the same.
-        stored: What each object writes into files of Keras 3 (``save.Stored``).
-        version: Of the Keras that shall read the file.
-        whole: With the optimizer, all below ``model_weights``.
-
-    Returns:
-        Ids of the variables that are in the file, in one way or the other.
-
-    Raises:
-        UnsupportedError: for what has no place in such a file.
+    With ``whole`` the optimizer is written, too, and all is below ``model_weights``.
     """
+    # What there is of each object, as files of today's Keras 3 would have it.
+    stored = saving.stored(tree, versions.installed())
     _check(tree, stored)
+    found = _enter(made, model, tree, version, whole)
+    optimizer = getattr(model, "optimizer", None)
+    audit.check(model, found, skipped if whole else [*skipped, optimizer], "legacy HDF5")
+    return stored
+
+
+def describe(made: Contents, model: Any, objects: list[Any], version: tuple[int, ...], *, compiled: bool) -> None:
+    """Enter what a model is: see the package."""
+    made.config = serialise_h5.config(model, version, objects)
+    made.metadata = serialise_h5.metadata(model, version, compiled=compiled)
+
+
+def _enter(made: Contents, model: Any, tree: Tree, version: tuple[int, ...], whole: bool) -> set[int]:
+    """Layers by name; returns the ids of the variables that are in the file, in one way or the other."""
     prefix = f"{WEIGHTS}/" if whole else ""
     found: dict[str, Any] = {}
     marks = made.attributes.setdefault(WEIGHTS if whole else "", {})
@@ -93,7 +102,7 @@ def _bytes(names: Any) -> list[bytes]:
     return [name.encode("utf-8", "surrogateescape") for name in names]
 
 
-def _check(tree: Tree, stored: Sequence[Any]) -> None:
+def _check(tree: Tree, stored: Sequence[Stored]) -> None:
     """Refuse what would be lost in silence.
 
     Raises:
