@@ -122,6 +122,8 @@ class Checkpoint(Mapping[str, Tensor]):
         names_of: Name of the layer that a group of variables belongs to, by the group's
             path; a function if finding out costs something.
         attributes: Attributes of the group or tensor at a path, ``""`` being the root.
+        structure: What the format knows beyond names, for a layout that knows the format: an object graph,
+            say.  None where names are all there is.
         closing: What to close with it.
     """
 
@@ -138,6 +140,7 @@ class Checkpoint(Mapping[str, Tensor]):
         assets: Assets | None = None,
         names_of: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
         attributes: Callable[[str], Mapping[str, Any]] | None = None,
+        structure: Any = None,
         closing: Iterable[Source | Members] = (),
     ) -> None:
         self.tensors = tensors
@@ -150,6 +153,7 @@ class Checkpoint(Mapping[str, Tensor]):
         self.assets = assets or Assets()
         self._names_of = names_of
         self._attributes = attributes
+        self.structure = structure
         self._closing = tuple(closing)
         self._closed = False
         self._again: Callable[[], Checkpoint] | None = None

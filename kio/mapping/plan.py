@@ -6,10 +6,12 @@ them fits.  What does not fit is listed with the reason, and a policy says what 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from itertools import starmap
 from typing import Any
 
 from kio import dtypes
@@ -17,6 +19,9 @@ from kio.errors import MatchError, shown
 from kio.mapping.automatic import is_state
 from kio.mapping.tree import Leaf, Node
 from kio.raw.tensor import Tensor, specs
+
+# (start, stop) of every dimension, in elements
+Box = tuple[tuple[int, int], ...]
 
 _LISTED = 10  # names a message lists
 _SEARCHED = 2000  # names that are compared for a suggestion
@@ -119,6 +124,8 @@ class Plan:
         doubts: Notes on what may be read wrongly: a load warns of these.
         ambiguous: Why nothing may be loaded, whatever the policy: two readings, both shown.
         part: The user asked for a part: what the file holds beyond it is no surprise.
+        boxes: Which part of a leaf of ``pairs`` this process wants: ``(start, stop)`` in elements for each
+            dimension.  A leaf that is not here is wanted whole; who fills a part makes the variable of it.
     """
 
     pairs: list[tuple[Tensor, Leaf]] = field(default_factory=list)
@@ -138,6 +145,29 @@ class Plan:
     doubts: list[str] = field(default_factory=list)
     ambiguous: str | None = None
     part: bool = False
+    boxes: dict[Leaf, Box] = field(default_factory=dict)
+
+    def wanted(self) -> tuple[list[Tensor], list[Box | None] | None]:
+        """The tensors of ``pairs`` and their boxes, as ``transfer.read`` takes them.
+
+        Raises:
+            ValueError: for a box that is not inside its variable.
+        """
+        tensors = [tensor for tensor, _ in self.pairs]
+        if not self.boxes:
+            return tensors, None
+        for leaf, box in self.boxes.items():
+            if len(box) != len(leaf.shape) or not all(
+                0 <= start <= stop <= extent for (start, stop), extent in zip(box, leaf.shape, strict=True)
+            ):
+                raise ValueError(f"box of {leaf.path}: expected it inside {list(leaf.shape)}, found {box}")
+        return tensors, [self.boxes.get(leaf) for _, leaf in self.pairs]
+
+    def _nbytes_of(self, tensor: Tensor, leaf: Leaf) -> int:
+        box = self.boxes.get(leaf)
+        if box is None:
+            return tensor.nbytes
+        return math.prod(stop - start for start, stop in box) * dtypes.BY_NAME[tensor.dtype_name].itemsize
 
     def leave_out(self, leaves: Iterable[Leaf]) -> None:
         """Note variables that ``include`` or ``exclude`` left out."""
@@ -174,6 +204,7 @@ class Plan:
             finishing=[],
             notes=list(self.notes),
             doubts=list(self.doubts),
+            boxes={plain.leaf(leaf): box for leaf, box in self.boxes.items()},
         )
 
     def release(self) -> Plan:
@@ -214,7 +245,7 @@ class Plan:
     def nbytes(self) -> int:
         """Bytes to be read, decoded."""
         return (
-            sum(t.nbytes for t, _ in self.pairs)
+            (sum(starmap(self._nbytes_of, self.pairs)) if self.boxes else sum(t.nbytes for t, _ in self.pairs))
             + sum(t.nbytes for c in self.converted for t in c.tensors)
             + sum(t.nbytes for c in self.customs for t in c.tensors.values())
         )
@@ -226,7 +257,11 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """The plan in JSON's types: names only."""
+        pairs: list[dict[str, Any]]
         pairs = [{"variable": leaf.path, "tensor": t.name, "nbytes": t.nbytes} for t, leaf in self.pairs]
+        for pair, (t, leaf) in zip(pairs, self.pairs if self.boxes else (), strict=False):
+            if leaf in self.boxes:
+                pair |= {"nbytes": self._nbytes_of(t, leaf), "box": [list(ends) for ends in self.boxes[leaf]]}
         pairs += [
             {"variable": each.leaf.path, "tensor": t.name, "nbytes": t.nbytes, "converted": each.what}
             for each in self.converted
