@@ -279,6 +279,17 @@ def test_7_every_layout_has_a_writer_with_the_same_contract():
         assert {"describe", "OF_TF_KERAS"} <= bound, name
 
 
+def test_7_long_lists_of_arguments_end_at_the_front_door():
+    """What a user asked for travels as Selection, Reading and Options."""
+    for path in PYTHON:
+        if path.parts[len(KIO.parts)] not in ("raw", "containers", "formats", "mapping", "models"):
+            continue
+        for node in nodes(path):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                n = len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs])
+                assert n <= 9, f"{shown(path)}: {node.name} takes {n} arguments"
+
+
 def test_8_every_format_has_a_corpus():
     from kio.formats import ORDER
 
