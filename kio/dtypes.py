@@ -73,6 +73,15 @@ TABLE = (
     DType("float8_e5m2", 1, None, "f", "F8_E5M2", 24, (5, 2, 15)),
     DType("complex64", 8, "c8", "c", "C64", 8),
     DType("complex128", 16, "c16", "c", None, 18),
+    # TensorFlow and ml_dtypes have each of these in a byte of its own.
+    DType("float8_e4m3fnuz", 1, None, "f", None, 26),
+    DType("float8_e4m3b11fnuz", 1, None, "f", None, 27),
+    DType("float8_e5m2fnuz", 1, None, "f", None, 28),
+    DType("int4", 1, None, "i", None, 29),
+    DType("uint4", 1, None, "u", None, 30),
+    DType("int2", 1, None, "i", None, 31),
+    DType("uint2", 1, None, "u", None, 32),
+    DType("float4_e2m1fn", 1, None, "f", None, 33),
     DType("opaque1", 1, "V1", "V"),  # float8 of writers that left no marker
     DType("opaque2", 2, "V2", "V"),  # bfloat16 of writers that left no marker
 )
@@ -148,7 +157,8 @@ def numpy_dtype(name: str, big_endian: bool = False) -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         return np.dtype(f"V{row.itemsize}")
-    found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    made = getattr(ml_dtypes, name, None)  # an old ml_dtypes has not all
+    found: np.dtype[Any] = np.dtype(f"V{row.itemsize}" if made is None else made)
     return found
 
 

@@ -5,6 +5,15 @@ from kio.raw.cursor cimport Cursor
 from kio.raw.source cimport Image, Source
 
 
+cdef inline uint32_t unmasked(uint32_t masked) noexcept nogil:
+    cdef uint32_t rotated = masked - <uint32_t>0xa282ead8
+    return rotated >> 17 | rotated << 15
+
+
+cdef inline uint32_t masked(uint32_t crc) noexcept nogil:
+    return (crc >> 15 | crc << 17) + <uint32_t>0xa282ead8
+
+
 cdef class Block:
     """One block, its checksum compared: entries in order, their keys whole."""
     cdef Image image             # what value points into

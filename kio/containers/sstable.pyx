@@ -48,15 +48,6 @@ cdef uint64_t NONE = <uint64_t>-1
 cdef bytes MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 
 
-cdef inline uint32_t unmasked(uint32_t masked) noexcept nogil:
-    cdef uint32_t rotated = masked - <uint32_t>0xa282ead8
-    return rotated >> 17 | rotated << 15
-
-
-cdef inline uint32_t masked(uint32_t crc) noexcept nogil:
-    return (crc >> 15 | crc << 17) + <uint32_t>0xa282ead8
-
-
 def mask(crc):
     """A CRC-32C as TensorFlow stores it."""
     return masked(crc)

@@ -30,6 +30,7 @@ cdef struct Item:
     int32_t chunk          # row of the chunk table, -1 for a plain run
     uint32_t swap          # element size to reverse, 0 for none
     const uint32_t *sums   # expected, of the blocks of a run; NULL for none
+    bint whole             # sums is the CRC-32C of the run
     bint summed            # the chunk's is to be compared
     uint64_t block         # part of a block that is to be summed: where that begins,
     uint64_t block_nbytes  # and its size; 0 where the item begins at a block
@@ -41,6 +42,7 @@ cdef struct Piece:         # part of a window
     uint32_t swap
     int32_t tensor
     const uint32_t *sums
+    bint whole             # sums is the CRC-32C of the piece
 
 cdef struct Chunk:
     uint32_t sum           # expected, if the item says so
@@ -68,6 +70,7 @@ cdef struct Job:
     uint32_t crc           # of the bytes as stored
     Kind kind
     bint summed            # crc is wanted
+    bint castagnoli        # sums are CRC-32Cs
     const uint32_t *sums   # expected, of its blocks
     bint compared          # CHUNK: with the sum of the chunk
     uint32_t expected, found     # the sums that differ
@@ -86,9 +89,23 @@ cdef class Span:
     cdef int copy(self, uint8_t *dst, uint64_t offset, size_t nbytes) except -1
 
 
+cdef class Region:
+    """Bytes with one checksum over them all, which jobs cover in order."""
+    cdef Source source           # what they are part of
+    cdef uint64_t offset         # in source
+    cdef uint64_t nbytes
+    cdef uint32_t expected
+    cdef bint castagnoli         # a CRC-32C, not a CRC-32
+    cdef Tensor tensor           # whose run they are, or None for all of a checked source
+
+
+cdef Region region_of(Source source)
+
+
 cdef class Jobs(Origins):
     cdef list tensors            # for messages
     cdef list spans              # of sources that are far
+    cdef dict regions            # of runs with one CRC-32C each: (origin, offset in it) -> Region
     cdef Item *items
     cdef Piece *pieces
     cdef Chunk *chunks
@@ -104,11 +121,15 @@ cdef class Jobs(Origins):
     cdef Job window
     # Ask for a tensor, or for a box of it; dst NULL only checks what is stored.
     cdef int want(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
-    # Jobs for all items; regions are the checked sources to cover whole.
+    # Jobs for all items; regions are what to cover whole.
     cdef list plan(self, regions)
     # Which jobs read what is far together.
     cdef int gather(self) except -1
     cdef Item *item(self, Source source, uint64_t offset, uint64_t nbytes, uint8_t *dst) except NULL
+    cdef int want_region(self, Tensor tensor, Source source, uint64_t offset, uint64_t nbytes,
+                         uint32_t expected) except -1
+    cdef bint worth_sum(self, uint64_t asked, uint64_t nbytes) except -1
+    cdef int want_box(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1
     cdef int want_rows(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1
     cdef int want_blocks(self, Tensor tensor, uint64_t at, uint64_t nbytes, uint8_t *dst) except -1
     cdef int want_chunk(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1
@@ -118,3 +139,4 @@ cdef class Jobs(Origins):
     cdef int extend(self, int32_t origin, uint64_t offset, uint64_t nbytes, bint summed, uint64_t near) except -1
     cdef int cover(self, int32_t origin, uint64_t offset, uint64_t end) except -1
     cdef int emit(self, const Item *it, bint summed) except -1
+    cdef int emit_long(self, const Item *it, bint summed) except -1

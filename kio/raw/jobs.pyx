@@ -10,12 +10,17 @@ by their place in the file become *jobs*:
 Where a tensor has checksums of its own (CRC-32s of its blocks, or one of each chunk), each
 job knows those of its bytes.  Of a part of a tensor whole blocks are read for that.
 
-Where a source has a checksum over all of it (a zip member's CRC-32) and it is to be
-verified, jobs cover every byte of it in order, gaps included.
+Where many bytes have one checksum over them all (a zip member's CRC-32, the CRC-32C of a long
+run in a TensorFlow checkpoint) and it is to be verified, they are a *region*: jobs cover
+every byte of it in order, gaps included.
+
+A box of any shape (``Tensor.boxed``) is cut into chunks that a thread can hold.
 
 Where a source is no local file, neighbouring jobs form *spans*: one request for the bytes of all.
 """
 
+import itertools
+import math
 import threading
 
 from kio.errors import UnsupportedError
@@ -57,11 +62,22 @@ cdef class Span:
         self.lock = threading.Lock()
 
 
+cdef class Region:
+    """Bytes with one checksum over them all."""
+
+
+cdef Region region_of(Source source):
+    """All of a source that has a checksum."""
+    cdef Region region = Region.__new__(Region)
+    region.source, region.nbytes, region.expected = source, source.nbytes, source.crc32
+    return region
+
+
 cdef class Jobs(Origins):
     """The items and jobs of one call."""
 
     def __cinit__(self):
-        self.tensors, self.spans = [], []
+        self.tensors, self.spans, self.regions = [], [], {}
 
     def __dealloc__(self):
         free(self.items)
@@ -79,7 +95,7 @@ cdef class Jobs(Origins):
         it.offset, it.nbytes, it.dst = source.base + offset, nbytes, dst
         it.origin = self.origin(source)
         it.tensor, it.chunk, it.swap = <int32_t>len(self.tensors) - 1, -1, 0
-        it.sums, it.summed, it.block, it.block_nbytes = NULL, False, 0, 0
+        it.sums, it.whole, it.summed, it.block, it.block_nbytes = NULL, False, False, 0, 0
         self.nitems += 1
         return it
 
@@ -99,12 +115,66 @@ cdef class Jobs(Origins):
                 it = self.item(tensor.source, tensor.offset, tensor.nbytes, dst)
                 it.swap = swap_of(tensor)
                 if tensor.sums is not None and self.verify is not False:
-                    it.sums = tensor.sums.values + tensor.first_sum
+                    if tensor.sums.whole and tensor.nbytes > SMALL:
+                        self.want_region(tensor, tensor.source, tensor.offset, tensor.nbytes,
+                                         tensor.sums.values[tensor.first_sum])
+                    else:
+                        it.sums, it.whole = tensor.sums.values + tensor.first_sum, tensor.sums.whole
             else:
                 self.want_rows(tensor, dst, start, box)
             return 0
         for extent in tensor.extents:
-            self.want_chunk(tensor, extent, dst, start, box)
+            if tensor.boxed:
+                self.want_box(tensor, extent, dst, start, box)
+            else:
+                self.want_chunk(tensor, extent, dst, start, box)
+        return 0
+
+    cdef int want_region(self, Tensor tensor, Source source, uint64_t offset, uint64_t nbytes,
+                         uint32_t expected) except -1:
+        """Have the CRC-32C of a run compared, whatever of it is asked for."""
+        cdef Region region = Region.__new__(Region)
+        region.source, region.offset, region.nbytes = source, offset, nbytes
+        region.expected, region.castagnoli, region.tensor = expected, True, tensor
+        self.regions[self.origin(source), source.base + offset] = region
+        return 0
+
+    cdef bint worth_sum(self, uint64_t asked, uint64_t nbytes) except -1:
+        """Whether the checksum of a run is compared of which that much is asked for."""
+        return self.verify is not False and (self.verify is not None or 2 * asked >= nbytes)
+
+    cdef int want_box(self, Tensor tensor, Extent extent, uint8_t *dst, tuple start, tuple box) except -1:
+        """One of the boxes of a tensor, as chunks of consecutive bytes."""
+        cdef tuple at = extent.start, shape = extent.chunk
+        cdef uint64_t offset = extent.offset, nbytes, inner
+        cdef unsigned axis = 0, rank = len(shape)
+        cdef object asked = extent.nbytes
+        if extent.nbytes == 0:
+            return 0
+        if box is not None:
+            asked = tensor.itemsize
+            for a, n, low, m in zip(at, shape, start, box):
+                asked *= max(0, min(a + n, low + m) - max(a, low))
+            if asked == 0:
+                return 0
+        if extent.checksum is not None and self.worth_sum(asked, extent.nbytes):
+            if extent.checksum[0] != "crc32c":
+                raise UnsupportedError(f"checksum of a box: expected crc32c, found {extent.checksum[0]}",
+                                       tensor=tensor.name, source=extent.source.name)
+            self.want_region(tensor, extent.source, extent.offset, extent.nbytes, extent.checksum[1])
+        # The first axis of which one index is not too much for a window; those before are cut to single indices.
+        while axis + 1 < rank and math.prod(shape[axis + 1:]) * tensor.itemsize > WIN:
+            axis += 1
+        inner = math.prod(shape[axis + 1:]) * tensor.itemsize
+        step = max(1, WIN // inner)
+        for index in itertools.product(*[range(n) for n in shape[:axis]]):
+            for first in range(0, shape[axis], step):
+                n = min(step, shape[axis] - first)
+                nbytes = n * inner
+                place = tuple([a + i for a, i in zip(at, index)]) + (at[axis] + first,) + at[axis + 1:]
+                part = Extent(extent.source, offset, nbytes, (), place, (1,) * axis + (n,) + shape[axis + 1:])
+                self.want_chunk(tensor, part, dst, start, box)
+                offset += nbytes
         return 0
 
     cdef int want_rows(self, Tensor tensor, uint8_t *dst, tuple start, tuple box) except -1:
@@ -112,7 +182,10 @@ cdef class Jobs(Origins):
         cdef uint64_t index[RANK]
         cdef uint64_t run, at, done = 0
         cdef int d, inner = len(box)
+        cdef bint whole = tensor.sums is not None and tensor.sums.whole
         cdef Item *it
+        if whole and self.worth_sum(math.prod(box) * tensor.itemsize, tensor.nbytes):
+            self.want_region(tensor, tensor.source, tensor.offset, tensor.nbytes, tensor.sums.values[tensor.first_sum])
         # Dimensions from the last that are taken whole join the run.
         while inner and start[inner - 1] == 0 and box[inner - 1] == tensor.shape[inner - 1]:
             inner -= 1
@@ -125,7 +198,7 @@ cdef class Jobs(Origins):
             at = 0
             for d in range(len(box)):
                 at = at * <uint64_t>tensor.shape[d] + <uint64_t>start[d] + (index[d] if d < inner - 1 else 0)
-            if tensor.sums is not None and self.verify:
+            if tensor.sums is not None and self.verify and not whole:
                 self.want_blocks(tensor, at * tensor.itemsize, run, dst + done)
             else:
                 it = self.item(tensor.source, tensor.offset + at * tensor.itemsize, run, dst + done)
@@ -235,7 +308,7 @@ cdef class Jobs(Origins):
         job.kind, job.origin, job.offset, job.nbytes = kind, origin, offset, nbytes
         job.dst, job.first, job.npieces, job.tensor, job.chunk, job.span = NULL, 0, 0, -1, -1, -1
         job.swap, job.crc, job.summed, job.outcome, job.number = 0, 0, False, 0, 0
-        job.sums, job.compared, job.expected, job.found = NULL, False, 0, 0
+        job.sums, job.compared, job.expected, job.found, job.castagnoli = NULL, False, 0, 0, False
         self.njobs += 1
         self.total += nbytes
         return job
@@ -254,6 +327,7 @@ cdef class Jobs(Origins):
             piece = self.pieces + job.first
             if piece.nbytes == job.nbytes and piece.dst != NULL:
                 job.kind, job.dst, job.swap, job.sums = DIRECT, piece.dst, piece.swap, piece.sums
+                job.castagnoli = piece.whole
         return 0
 
     cdef int extend(self, int32_t origin, uint64_t offset, uint64_t nbytes, bint summed, uint64_t near) except -1:
@@ -286,9 +360,7 @@ cdef class Jobs(Origins):
 
     cdef int emit(self, const Item *it, bint summed) except -1:
         """Jobs for one item."""
-        cdef Job *job
         cdef Piece *piece
-        cdef uint64_t at = 0, n
         if it.chunk < 0 and (it.nbytes <= SMALL or it.block_nbytes):
             if not it.block_nbytes:
                 self.extend(it.origin, it.offset, it.nbytes, summed, 0 if summed else NEAR)
@@ -301,11 +373,17 @@ cdef class Jobs(Origins):
             piece.at, piece.nbytes = it.offset - self.window.offset, it.nbytes
             piece.dst, piece.swap, piece.tensor = it.dst, it.swap, it.tensor
             # Of a part of a block the window's own sum is compared.
-            piece.sums = NULL if it.block_nbytes else it.sums
+            piece.sums, piece.whole = NULL if it.block_nbytes else it.sums, it.whole
             self.npieces += 1
             self.window.npieces += 1
             self.window.tensor = it.tensor
             return 0
+        return self.emit_long(it, summed)
+
+    cdef int emit_long(self, const Item *it, bint summed) except -1:
+        """Jobs for a chunk, or for a run that shares no window."""
+        cdef Job *job
+        cdef uint64_t at = 0, n
         self.flush()
         if it.chunk >= 0:
             job = self.job(CHUNK, it.origin, it.offset, it.nbytes)
@@ -323,22 +401,25 @@ cdef class Jobs(Origins):
         return 0
 
     cdef list plan(self, regions):
-        """Jobs for all items; regions are the checked sources to cover whole.
+        """Jobs for all items; regions are what to cover whole.
 
-        Returns [(source, first job, last job + 1)] for the regions that could be covered on
-        the way; the others (an item asked for twice, say) come as (source, None, None).
+        Returns [(region, first job, last job + 1)] for the regions that could be covered on
+        the way; the others (an item asked for twice, say) come as (region, None, None).
         """
-        cdef size_t i = 0, r = 0, first
+        cdef size_t i = 0, r = 0, first, j
         cdef uint64_t at, end
         cdef int32_t origin
         cdef bint tangled
-        cdef Source source
-        places = sorted([(self.origin(s), (<Source>s).base, n, s) for n, s in enumerate(regions)])
+        cdef Region region
+        places = []
+        for region in regions:
+            places.append((self.origin(region.source), region.source.base + region.offset, len(places), region))
+        places.sort()
         out = []
         if self.nitems:       # qsort may not be given NULL, not even for nothing
             qsort(self.items, self.nitems, sizeof(Item), &by_place)
-        for origin, at, _, source in places:
-            end = at + source.nbytes
+        for origin, at, _, region in places:
+            end = at + region.nbytes
             while i < self.nitems and (self.items[i].origin < origin or
                                        (self.items[i].origin == origin and self.items[i].offset < at)):
                 self.emit(self.items + i, False)
@@ -353,7 +434,7 @@ cdef class Jobs(Origins):
                 at = self.items[r].offset + self.items[r].nbytes
                 r += 1
             if tangled:
-                out.append((source, None, None))
+                out.append((region, None, None))
                 continue
             at = begin
             while i < r:
@@ -363,7 +444,9 @@ cdef class Jobs(Origins):
                 i += 1
             self.cover(origin, at, end)
             self.flush()
-            out.append((source, first, self.njobs))
+            for j in range(first, self.njobs):
+                self.jobs[j].castagnoli = region.castagnoli
+            out.append((region, first, self.njobs))
         while i < self.nitems:
             self.emit(self.items + i, False)
             i += 1

@@ -234,7 +234,7 @@ cdef class Source:
         cdef Source inner
         if offset > self.nbytes or nbytes > self.nbytes - offset:
             raise TruncatedError(
-                f"{name}: expected {nbytes} bytes, found {max(0, self.nbytes - offset)}",
+                f"{name}: expected {nbytes} bytes, found {self.nbytes - min(self.nbytes, offset)}",
                 source=self.name, offset=offset)
         inner = _source(f"{self.name}!{name}", nbytes, self.descriptor, self.owner)
         inner.base = self.base + offset
@@ -254,7 +254,7 @@ cdef class Source:
         """
         if offset > self.nbytes or nbytes > self.nbytes - offset:
             raise TruncatedError(
-                f"read: expected {nbytes} bytes, found {max(0, self.nbytes - offset)}",
+                f"read: expected {nbytes} bytes, found {self.nbytes - min(self.nbytes, offset)}",
                 source=self.name, offset=offset)
         data = bytearray(nbytes)
         cdef unsigned char[::1] view = data
@@ -484,7 +484,7 @@ cdef class Image:
         cdef uint64_t block, last
         if offset > self.nbytes or nbytes > self.nbytes - offset:
             raise TruncatedError(
-                f"structure: expected {nbytes} bytes, found {max(0, self.nbytes - offset)}",
+                f"structure: expected {nbytes} bytes, found {self.nbytes - min(self.nbytes, offset)}",
                 source=self.source.name, offset=offset)
         if self.filled == NULL or nbytes == 0:
             return 0

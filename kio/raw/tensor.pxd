@@ -19,9 +19,12 @@ cdef enum:
 
 
 cdef class Sums:
-    """CRC-32s of the blocks of plain runs; the last block of a run may be shorter."""
+    """CRC-32s of the blocks of plain runs, the last of which may be shorter; or CRC-32Cs of whole runs."""
     cdef uint32_t *values
     cdef readonly uint64_t count
+    cdef uint64_t cap
+    cdef readonly bint whole             # one CRC-32C a run
+    cdef uint64_t append(self, uint32_t value) except? 0xDEAD
 
 
 cdef class Tensor:
@@ -34,6 +37,7 @@ cdef class Tensor:
     cdef readonly Source source          # of the first extent, None without one
     cdef readonly str problem            # why it cannot be read, or None
     cdef readonly bint plain             # one extent, no codec: bytes lie as they are used
+    cdef readonly bint boxed             # extents are boxes of any shape that cover it, no codecs
     cdef uint64_t offset                 # of a plain tensor, in source
     cdef tuple parts                     # extents of any other
     cdef bint swapped                    # stored in the other byte order
@@ -70,6 +74,7 @@ cdef enum:
     EXPAND = 1               # Index.expand(name, row number) gives the extents
     UNREADABLE = 2           # Index.problems[name] says why
     TEXT = 3                 # as PLAIN, of elements that Index.texts[name] knows
+    BOXES = 4                # Index.expand(name, row number) gives extents of any shape
 
 
 cdef class Index:
@@ -84,6 +89,7 @@ cdef class Index:
     cdef public object expand            # callable(name, row number) -> sequence of Extent
     cdef readonly bint sealed
     cdef dict made                       # row number -> Tensor, as asked for
+    cdef list runs                       # (offset, nbytes, name) that rows which are not PLAIN take
     cdef Row *rows
     cdef uint64_t *dims
     cdef size_t nrows, cap_rows, ndims, cap_dims

@@ -5,16 +5,18 @@
 * rank and decoded size within ``Limits``, products computed without overflow;
 * a plain tensor's run is inside its source and exactly as long as its shape says;
 * plain runs of one source do not overlap, so that reading all cannot exceed the file;
-* chunks lie on their grid, cover the tensor, each once, with bounded expansion.
+* chunks lie on their grid, cover the tensor, each once, with bounded expansion;
+* boxes of any shape lie in the tensor and cover each element once.
 """
 
+import itertools
 import sys
 from collections.abc import Mapping
 
 import numpy as np
 
 from kio import dtypes
-from kio.errors import CorruptError, LimitError, TruncatedError
+from kio.errors import CorruptError, LimitError, TruncatedError, UnsupportedError
 from kio.limits import DEFAULT, SEALED
 
 cimport cython
@@ -76,28 +78,43 @@ cdef class Extent:
 
 
 cdef class Sums:
-    """CRC-32s that a container keeps of what it stores, one for each MiB of a run.
+    """Checksums that a container keeps of what it stores.
 
     Args:
         count: How many; the container fills them in.
+        whole: They are CRC-32Cs of whole runs, not CRC-32s of each MiB.
     """
 
-    def __cinit__(self, uint64_t count):
+    def __cinit__(self, uint64_t count, bint whole=False):
         self.values = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
         if self.values == NULL:
             raise MemoryError(f"{count} checksums")
-        self.count = count
+        self.count, self.cap, self.whole = count, count + 1, whole
+
+    cdef uint64_t append(self, uint32_t value) except? 0xDEAD:
+        """Add one, before any is used; returns its number."""
+        cdef void *p
+        if self.count == self.cap:
+            p = realloc(self.values, 2 * self.cap * sizeof(uint32_t))
+            if p == NULL:
+                raise MemoryError(f"{2 * self.cap} checksums")
+            self.values, self.cap = <uint32_t *>p, 2 * self.cap
+        self.values[self.count] = value
+        self.count += 1
+        return self.count - 1
 
     def __dealloc__(self):
         free(self.values)
 
 
-def _rebuilt(str name, str dtype_name, tuple shape, tuple extents, bint big_endian, str problem, tuple sums):
+def _rebuilt(str name, str dtype_name, tuple shape, tuple extents, bint big_endian, str problem, tuple sums,
+             bint whole, bint boxed):
     """A tensor that travelled.  It is sealed again, without the caps that it has passed already."""
-    cdef Tensor self = Tensor(name, dtype_name, shape, extents, big_endian=big_endian, problem=problem, limits=SEALED)
+    cdef Tensor self = Tensor(name, dtype_name, shape, extents, big_endian=big_endian, problem=problem, limits=SEALED,
+                              boxed=boxed)
     cdef Py_ssize_t i
     if sums and self.plain:
-        self.sums = Sums(len(sums))
+        self.sums = Sums(len(sums), whole)
         for i in range(len(sums)):
             self.sums.values[i] = sums[i]
     return self
@@ -117,6 +134,7 @@ cdef class Tensor:
         big_endian: Byte order as stored.
         problem: Why the tensor cannot be read, or None.
         limits: Caps to seal under.
+        boxed: The extents are boxes of any shape, each stored as it is, that cover the tensor.
 
     Raises:
         FormatError: if an invariant of the module's docstring does not hold.
@@ -125,7 +143,7 @@ cdef class Tensor:
     """
 
     def __init__(self, str name, str dtype_name, tuple shape, extents=(), *,
-                 bint big_endian=False, str problem=None, limits=DEFAULT):
+                 bint big_endian=False, str problem=None, limits=DEFAULT, bint boxed=False):
         cdef Extent extent
         self.name, self.dtype_name, self.shape, self.problem = name, dtype_name, shape, problem
         self.itemsize = dtypes.BY_NAME[dtype_name].itemsize
@@ -155,6 +173,9 @@ cdef class Tensor:
             _inside(name, extent)
         elif not self.parts:
             self.problem = "no data stored"
+        elif boxed:
+            self.boxed = True
+            _seal_boxes(self, limits)
         else:
             _seal_chunks(self, limits)
 
@@ -232,10 +253,10 @@ cdef class Tensor:
             raise TypeError(f"cannot pickle or copy {self.name}, which is text of an HDF5 file: "
                             "pickle the Checkpoint, or np.asarray(tensor)")
         if self.sums is not None:
-            nblocks = (self.nbytes + SUM_BLOCK - 1) // SUM_BLOCK
+            nblocks = 1 if self.sums.whole else (self.nbytes + SUM_BLOCK - 1) // SUM_BLOCK
         sums = tuple([self.sums.values[self.first_sum + i] for i in range(nblocks)])
         return _rebuilt, (self.name, self.dtype_name, self.shape, self.extents, self.swapped != HOST_IS_BIG,
-                          self.problem, sums)
+                          self.problem, sums, self.sums is not None and self.sums.whole, self.boxed)
 
     def __copy__(self):
         return self
@@ -317,7 +338,7 @@ cdef int _inside(str name, Extent extent) except -1:
     if extent.offset > extent.source.nbytes or extent.nbytes > extent.source.nbytes - extent.offset:
         raise TruncatedError(
             f"stored run: expected {extent.nbytes} bytes, found "
-            f"{max(0, extent.source.nbytes - extent.offset)}",
+            f"{extent.source.nbytes - min(extent.source.nbytes, extent.offset)}",
             source=extent.source.name, tensor=name, offset=extent.offset)
     return 0
 
@@ -379,6 +400,65 @@ cdef int _seal_chunks(Tensor self, limits) except -1:
     return 0
 
 
+cdef enum:
+    AXES_MAX = 6             # of a tensor that are cut into boxes: each box has 2 ** axes corners
+
+
+cdef int _seal_boxes(Tensor self, limits) except -1:
+    cdef Extent extent
+    cdef tuple shape = self.shape
+    cdef unsigned rank = len(shape)
+    if len(self.parts) > limits.chunks:
+        raise LimitError(f"boxes: expected at most limits.chunks={limits.chunks}, found {len(self.parts)}",
+                         source=self.source.name, tensor=self.name, field="chunks")
+    cut = set()
+    for part in self.parts:
+        extent = part
+        if extent.nbytes:
+            _inside(self.name, extent)
+        if extent.codecs or extent.start is None or len(extent.start) != rank or len(extent.chunk) != rank:
+            raise CorruptError(f"box: expected one of rank {rank} without codecs, found {extent.start}, "
+                               f"{extent.codecs}", source=extent.source.name, tensor=self.name, offset=extent.offset)
+        nbytes = self.itemsize
+        for axis, (first, n, whole) in enumerate(zip(extent.start, extent.chunk, shape)):
+            if first < 0 or n < 0 or first + n > whole:
+                raise CorruptError(f"box: expected it inside {shape}, found {extent.chunk} at {extent.start}",
+                                   source=extent.source.name, tensor=self.name, offset=extent.offset)
+            if n != whole:
+                cut.add(axis)
+            nbytes *= n
+        if nbytes != extent.nbytes:
+            raise CorruptError(f"size of a box: expected {nbytes} bytes, found {extent.nbytes}",
+                               source=extent.source.name, tensor=self.name, offset=extent.offset)
+    if len(cut) > AXES_MAX:
+        raise UnsupportedError(f"boxes: expected a tensor cut along at most {AXES_MAX} axes, found {len(cut)}",
+                               source=self.source.name, tensor=self.name)
+    if not _tiled([((<Extent>e).start, (<Extent>e).chunk) for e in self.parts], shape, sorted(cut)):
+        raise CorruptError(f"boxes: expected each element of {shape} in one of {len(self.parts)}, "
+                           "found one in none or in several", source=self.source.name, tensor=self.name)
+    return 0
+
+
+cdef bint _tiled(list boxes, tuple shape, list axes):
+    """Whether boxes cover each element once.
+
+    Of a function on the grid that is zero far out, the differences along all axes tell it
+    whole.  Those of a box are +1 and -1 at its corners; so the boxes cover as the shape does
+    if their corners sum up to its corners.
+    """
+    cdef dict corners = {}
+    boxes.append(None)
+    for each in boxes:
+        start, chunk = ((0,) * len(shape), shape) if each is None else each
+        if 0 in chunk:
+            continue
+        for ends in itertools.product((0, 1), repeat=len(axes)):
+            corner = tuple([start[axis] + chunk[axis] * end for axis, end in zip(axes, ends)])
+            sign = -1 if (sum(ends) + (each is None)) % 2 else 1
+            corners[corner] = corners.get(corner, 0) + sign
+    return not any(corners.values())
+
+
 cdef struct Run:
     uint64_t offset
     uint64_t nbytes
@@ -399,7 +479,7 @@ cdef class Index:
 
     def __cinit__(self, Source source, limits=DEFAULT):
         self.source, self.limits = source, limits
-        self.names, self.rows_of, self.problems, self.made, self.texts = [], {}, {}, {}, {}
+        self.names, self.rows_of, self.problems, self.made, self.texts, self.runs = [], {}, {}, {}, {}, []
         self.max_rank, self.max_rows = limits.rank, limits.tensors
 
     def __dealloc__(self):
@@ -457,7 +537,7 @@ cdef class Index:
         self.made.pop(self.rows_of[name], None)
 
     def seal(self):
-        """Check every plain tensor, and that plain runs do not overlap.
+        """Check every plain tensor, and that plain runs, and those of ``runs``, do not overlap.
 
         Chunked tensors are checked as their Tensor is made.
 
@@ -466,7 +546,7 @@ cdef class Index:
         """
         cdef size_t i, n = 0
         cdef uint64_t end = 0
-        cdef Run *runs = <Run *>malloc((self.nrows + 1) * sizeof(Run))
+        cdef Run *runs = <Run *>malloc((self.nrows + len(self.runs) + 1) * sizeof(Run))
         if runs == NULL:
             raise MemoryError()
         try:
@@ -476,17 +556,25 @@ cdef class Index:
                     runs[n].offset, runs[n].nbytes, runs[n].row = \
                         self.rows[i].offset, self.rows[i].nbytes, i
                     n += 1
+            for i in range(len(self.runs)):
+                runs[n].offset, runs[n].nbytes, _ = self.runs[i]
+                runs[n].row = self.nrows + i
+                n += 1
             qsort(runs, n, sizeof(Run), &_by_offset)
             for i in range(n):
                 if runs[i].offset < end:
                     raise CorruptError(
                         f"stored runs: expected no overlap, found one with tensor "
-                        f"{self.names[runs[i - 1].row]!r}", source=self.source.name,
-                        tensor=self.names[runs[i].row], offset=runs[i].offset)
+                        f"{self.owner(runs[i - 1].row)!r}", source=self.source.name,
+                        tensor=self.owner(runs[i].row), offset=runs[i].offset)
                 end = runs[i].offset + runs[i].nbytes
         finally:
             free(runs)
         self.sealed = True
+
+    def owner(self, size_t row):
+        """Name of the tensor that a row, or behind them all one of ``runs``, belongs to."""
+        return self.names[row] if row < self.nrows else self.runs[row - self.nrows][2]
 
     cdef int seal_row(self, str name, Row *row) except -1:
         cdef uint64_t total = 1, size, cap = self.limits.tensor_bytes
@@ -518,7 +606,8 @@ cdef class Index:
                                    source=self.source.name, tensor=name, offset=row.offset)
             if size and (row.offset > self.source.nbytes or size > self.source.nbytes - row.offset):
                 raise TruncatedError(
-                    f"stored run: expected {size} bytes, found {max(0, self.source.nbytes - row.offset)}",
+                    f"stored run: expected {size} bytes, found "
+                    f"{self.source.nbytes - min(self.source.nbytes, row.offset)}",
                     source=self.source.name, tensor=name, offset=row.offset)
         row.nbytes = size
         return 0
@@ -563,9 +652,9 @@ cdef class Index:
             return tensor
         if name in self.texts and row.kind != UNREADABLE:
             return self.make_text(name, number)
-        if row.kind == EXPAND and row.nelems:
+        if row.kind in (EXPAND, BOXES) and row.nelems:
             return Tensor(name, TABLE[row.dtype].name, shape, self.expand(name, number),
-                          big_endian=row.big, limits=self.limits)
+                          big_endian=row.big, limits=self.limits, boxed=row.kind == BOXES)
         name_of = "opaque1" if row.dtype < 0 else TABLE[row.dtype].name
         return Tensor(name, name_of, shape, (), big_endian=row.big,
                       problem=self.problems.get(name), limits=self.limits)
@@ -575,6 +664,16 @@ cdef class Index:
         cdef Tensor tensor, stored
         texts = self.texts[name]
         extents = ()
+        if texts.run is not None:
+            # What is stored is one run, of which no part is an element's alone.
+            offset, nbytes = texts.run
+            extents = (Extent(self.source, offset, nbytes),) if nbytes else ()
+            stored = Tensor(name, "uint8", (nbytes,), extents, limits=self.limits)
+            tensor = Tensor.__new__(Tensor)
+            tensor.name, tensor.shape, tensor.nelems, tensor.nbytes = name, self.shape_of(name), row.nelems, nbytes
+            tensor.dtype_name, tensor.dtype, tensor.itemsize = dtypes.TEXT, dtypes.numpy_dtype(dtypes.TEXT), 1
+            tensor.source, tensor.parts, tensor.stored, tensor.decode = self.source, extents, stored, texts
+            return tensor
         if row.nelems:
             extents = self.expand(name, number) if row.kind == EXPAND else \
                 (Extent(self.source, row.offset, row.nelems * <uint64_t>texts.itemsize),)

@@ -2,8 +2,8 @@
 
 What is asked for is cut into *jobs* (see ``jobs``), and threads without the GIL work them off
 in file order.  Where a tensor has checksums of its own they are compared as the bytes pass.
-Where a source has a checksum over all of it (a zip member's CRC-32) and it is to be
-verified, each job sums its part while the bytes are still in the cache, and the parts are
+Where many bytes have one checksum over them all (a zip member's CRC-32, a run's CRC-32C) and it
+is to be verified, each job sums its part while the bytes are still in the cache, and the parts are
 combined at the end.
 """
 
@@ -30,7 +30,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from kio.raw cimport codecs, kernels
-from kio.raw.jobs cimport BLOCK, DIRECT, NEAR, WIN, WINDOW, Chunk, Job, Jobs, Piece, Span
+from kio.raw.jobs cimport (
+    BLOCK, DIRECT, NEAR, WIN, WINDOW, Chunk, Job, Jobs, Piece, Region, Span, region_of,
+)
 from kio.raw.kernels cimport KIO_CHECKSUM, KIO_LIMIT, KIO_TRUNCATED
 from kio.raw.memory cimport HUGE, populate, prepare
 from kio.raw.platform cimport (
@@ -56,6 +58,20 @@ cdef enum Outcome:
     WRONG_SIZE             # decoded bytes in Job.number
     WRONG_SUM              # of a block; its sum in Job.found, its place in Job.number
     RAISED                 # a Python exception, kept in Run.raised
+
+
+cdef inline uint32_t sum_of(bint castagnoli, uint32_t crc, const void *src, size_t nbytes) noexcept nogil:
+    return kernels.crc32c(crc, src, nbytes) if castagnoli else kernels.crc32(crc, src, nbytes)
+
+
+cdef inline uint32_t sum_copy(
+        bint castagnoli, uint32_t crc, void *dst, const void *src, size_t nbytes) noexcept nogil:
+    """The sum of bytes that are copied on the way."""
+    return kernels.crc32c_copy(crc, dst, src, nbytes) if castagnoli else kernels.crc32_copy(crc, dst, src, nbytes)
+
+
+cdef inline uint32_t combined(bint castagnoli, uint32_t crc, uint32_t behind, uint64_t nbytes) noexcept nogil:
+    return kernels.crc32c_combine(crc, behind, nbytes) if castagnoli else kernels.crc32_combine(crc, behind, nbytes)
 
 
 cdef class Run(Jobs):
@@ -172,13 +188,13 @@ cdef class Run(Jobs):
             if job.sums != NULL:
                 n = min(n, SUM_BLOCK - at % SUM_BLOCK)
             if summing and memory != NULL:
-                crc = kernels.crc32_copy(crc, job.dst + at, memory + job.offset + at, n)
+                crc = sum_copy(job.castagnoli, crc, job.dst + at, memory + job.offset + at, n)
             else:
                 outcome = self.fetch(job, job.dst + at, job.offset + at, n)
                 if outcome:
                     return outcome
                 if summing:
-                    crc = kernels.crc32(crc, job.dst + at, n)
+                    crc = sum_of(job.castagnoli, crc, job.dst + at, n)
             if job.swap:
                 kernels.swap(job.dst + at, job.dst + at, n // job.swap, job.swap)
             at += n
@@ -187,7 +203,7 @@ cdef class Run(Jobs):
                 if outcome:
                     return outcome
                 if job.summed:
-                    job.crc = kernels.crc32_combine(job.crc, crc, at - begun)
+                    job.crc = combined(job.castagnoli, job.crc, crc, at - begun)
                 begun, crc = at, 0
         if job.sums == NULL:
             job.crc = crc
@@ -206,7 +222,7 @@ cdef class Run(Jobs):
             if outcome:
                 return outcome
         if job.summed or job.sums != NULL:
-            job.crc = kernels.crc32(0, bytes, job.nbytes)
+            job.crc = sum_of(job.castagnoli, 0, bytes, job.nbytes)
         if job.sums != NULL:
             outcome = self.compare_sum(job, job.sums[0], job.crc, job.offset)
             if outcome:
@@ -216,12 +232,12 @@ cdef class Run(Jobs):
             if piece.sums != NULL:
                 # Such a piece is one block.
                 if piece.dst != NULL and not piece.swap:
-                    crc = kernels.crc32_copy(0, piece.dst, bytes + piece.at, piece.nbytes)
+                    crc = sum_copy(piece.whole, 0, piece.dst, bytes + piece.at, piece.nbytes)
                 else:
-                    crc = kernels.crc32(0, bytes + piece.at, piece.nbytes)
+                    crc = sum_of(piece.whole, 0, bytes + piece.at, piece.nbytes)
                 outcome = self.compare_sum(job, piece.sums[0], crc, job.offset + piece.at)
                 if outcome:
-                    job.tensor = piece.tensor
+                    job.tensor, job.castagnoli = piece.tensor, piece.whole
                     return outcome
                 if not piece.swap:
                     continue
@@ -257,7 +273,7 @@ cdef class Run(Jobs):
                 return outcome
             now = a
         if job.summed or job.compared:
-            job.crc = kernels.crc32(0, now, n)
+            job.crc = sum_of(job.castagnoli, 0, now, n)
         if job.compared:
             outcome = self.compare_sum(job, chunk.sum, job.crc, job.offset)
             if outcome:
@@ -408,7 +424,8 @@ cdef class Run(Jobs):
     cdef int execute(self, regions, threads) except -1:
         """Plan, run, check.  Raises what the first failing job met."""
         cdef Source source
-        covered = self.plan(regions)
+        cdef Region region
+        covered = self.plan(regions + list(self.regions.values()))
         pinned = []
         helpers = []
         try:
@@ -438,24 +455,27 @@ cdef class Run(Jobs):
             raise self.raised
         if self.failed >= 0:
             self.fail(self.jobs + self.failed)
-        for source, first, last in covered:
+        for region, first, last in covered:
             if first is None:
                 alone = Run()
-                alone.execute([source], threads)
+                alone.execute([region], threads)
             else:
-                self.compare(source, first, last)
+                self.compare(region, first, last)
         return 0
 
-    cdef int compare(self, Source source, size_t first, size_t last) except -1:
+    cdef int compare(self, Region region, size_t first, size_t last) except -1:
         cdef uint32_t crc = 0
         cdef size_t i
         for i in range(first, last):
-            crc = kernels.crc32_combine(crc, self.jobs[i].crc, self.jobs[i].nbytes)
-        if crc != <uint32_t>source.crc32:
-            raise ChecksumError(f"CRC-32 of the member: expected {source.crc32:#010x}, found {crc:#010x}",
-                                source=source.name, hint="the stored bytes were changed after writing; "
-                                "use another copy of the file")
-        return 0
+            crc = combined(region.castagnoli, crc, self.jobs[i].crc, self.jobs[i].nbytes)
+        if crc == region.expected:
+            return 0
+        hint = "the stored bytes were changed after writing; use another copy of the file"
+        if region.tensor is None:
+            raise ChecksumError(f"CRC-32 of the member: expected {region.expected:#010x}, found {crc:#010x}",
+                                source=region.source.name, hint=hint)
+        raise ChecksumError(f"CRC-32C of stored data: expected {region.expected:#010x}, found {crc:#010x}",
+                            source=region.source.name, tensor=region.tensor.name, offset=region.offset, hint=hint)
 
     cdef int fail(self, const Job *job) except -1:
         cdef Source source = self.sources[job.origin]
@@ -475,7 +495,8 @@ cdef class Run(Jobs):
             raise MemoryError(f"{self.scratch} bytes to decode a chunk of {tensor} in {name}")
         if job.outcome == WRONG_SUM:
             where["offset"] = job.number - job.offset + offset
-            raise ChecksumError(f"CRC-32 of stored data: expected {job.expected:#010x}, found {job.found:#010x}",
+            name_of = "CRC-32C" if job.castagnoli else "CRC-32"
+            raise ChecksumError(f"{name_of} of stored data: expected {job.expected:#010x}, found {job.found:#010x}",
                                 **where, hint="the stored bytes were changed after writing; "
                                 "use another copy of the file")
         if job.outcome == KIO_CHECKSUM:
@@ -524,7 +545,7 @@ cdef list regions_of(tensors, verify, members=None):
             if checked is not None:
                 n = wanted.get(id(checked), (0, None))[0]
                 wanted[id(checked)] = (n + nbytes, checked)
-    return [source for nbytes, source in wanted.values()
+    return [region_of(source) for nbytes, source in wanted.values()
             if verify or 2 * nbytes >= (<Source>source).nbytes]
 
 
@@ -563,7 +584,8 @@ def read(tensors, *, into=None, threads=None, verify=None, fresh=False, boxes=No
         verify: True checks all checksums that the file has of the tensors, False only those
             that are part of a chunk's codecs, None all but those over members of which less
             than half is read.  Of boxes: True those of the tensor itself, for which blocks of
-            1 MiB are read whole; None only those of chunks, which are read whole anyway.
+            1 MiB, or the run where it has one checksum, are read whole; None only those of chunks,
+            which are read whole anyway, and of such runs of which half is asked for.
         fresh: The memory in ``into`` was never touched: it has no pages yet.
         boxes: For each tensor, ``(start, stop)`` in elements for every dimension, or None for
             all of it; None for all of each.
@@ -650,11 +672,15 @@ cdef list _with_text(list tensors, list outs, threads, verify, fresh, list boxes
             raise ValueError(f"destination of {tensor.name}: expected none, as it is text, found one")
         else:
             stored.append(i)
+    # Of what is one run no part can be read alone.
     found = read([(<Tensor>tensors[i]).stored for i in stored], threads=threads, verify=verify,
-                 boxes=[boxes[i] for i in stored])
+                 boxes=[boxes[i] if (<Tensor>tensors[i]).decode.run is None else None for i in stored])
     for i, raw in zip(stored, found):
         tensor = tensors[i]
         outs[i] = tensor.decode(raw, tensor)
+        if boxes[i] is not None and tensor.decode.run is not None:
+            # The dots, as of a scalar NumPy would give the element.
+            outs[i] = outs[i][tuple([slice(start, stop) for start, stop in boxes[i]]) + (...,)]
     found = read([tensors[i] for i in rest], into=[outs[i] for i in rest], threads=threads, verify=verify, fresh=fresh,
                  boxes=[boxes[i] for i in rest])
     for i, array in zip(rest, found):
@@ -700,7 +726,8 @@ def read_box(tensor, start, box, *, into=None, threads=None, verify=None):
 
     Args:
         verify: True compares the checksums that the file has of the tensor, and reads whole
-            blocks of 1 MiB for that; None only those of chunks, which are read whole anyway.
+            blocks of 1 MiB for that, or the whole run where it has one checksum; None only those
+            of chunks, which are read whole anyway, and of runs of which half is asked for.
 
     Reads: the runs, blocks or chunks that hold the box.  Returns an array of shape ``box``.
     """

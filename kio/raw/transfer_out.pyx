@@ -205,7 +205,7 @@ cdef class Writing(Origins):
             if extent.offset > extent.source.nbytes or extent.nbytes > extent.source.nbytes - extent.offset:
                 raise TruncatedError(
                     f"stored run: expected {extent.nbytes} bytes, found "
-                    f"{max(0, extent.source.nbytes - extent.offset)}",
+                    f"{extent.source.nbytes - min(extent.source.nbytes, extent.offset)}",
                     source=extent.source.name, offset=extent.offset)
             piece.origin = self.origin(extent.source)
             piece.nbytes, piece.at = extent.nbytes, extent.source.base + extent.offset

@@ -10,6 +10,7 @@ import pytest
 
 from kio.errors import TruncatedError, UnsupportedError
 from kio.raw.source import Image, Source
+from kio.raw.tensor import Extent, Tensor
 
 DATA = bytes(range(256)) * 400
 
@@ -182,3 +183,13 @@ def test_a_mapped_file_gives_views(tmp_path):
         swapped.view()
     del source
     assert view.tobytes() == DATA[68:188]
+
+
+def test_what_is_beyond_the_end_holds_nothing():
+    """The size that is left is not the difference of two unsigned numbers."""
+    source = Source.of_bytes(b"abc", "x")
+    for call in (lambda: source.read(9, 4), lambda: source.window(2**63, 4, "m")):
+        with pytest.raises(TruncatedError, match="expected 4 bytes, found 0 "):
+            call()
+    with pytest.raises(TruncatedError, match="expected 4 bytes, found 0 "):
+        Tensor("t", "float32", (1,), [Extent(source, 9, 4)])

@@ -93,7 +93,9 @@ cdef class Chunking:
         """
         cdef Extent extent
         cdef Chunking self
-        if tensor.plain or tensor.problem is not None or not tensor.extents or tensor.extents[0].start is None:
+        if tensor.plain or tensor.boxed or tensor.problem is not None or not tensor.extents:
+            return None
+        if tensor.extents[0].start is None:
             return None
         every = max([(<Extent>e).codecs for e in tensor.extents], key=len)
         applied = every[::-1]

@@ -578,6 +578,8 @@ cdef Texts _texts(Structure s, const Type *t):
 cdef class Texts:
     """What h5py gives: NumPy's ``S`` for strings of a fixed length, objects of bytes for others."""
 
+    run = None                   # each element is stored by itself
+
     @property
     def as_stored(self):
         """Whether NumPy has the same form: padded with zeros, and ended by none."""

@@ -59,7 +59,7 @@ cdef bytes _datatype(row):
     if row.kind == "b":
         # What h5py makes of bool: an enumeration of two names over one byte.
         return struct.pack("<B3BI", 0x18, 2, 0, 0, 1) + _fixed(1, True) + b"FALSE\0\0\0TRUE\0\0\0\0\0\1"
-    if row.kind in "iu":
+    if row.kind in "iu" and row.raw is None:
         return _fixed(row.itemsize, row.kind == "i")
     if row.kind == "c":
         (half,) = [dtypes.BY_NAME[half] for half, whole in dtypes.COMPLEX_OF.items() if whole == row.name]

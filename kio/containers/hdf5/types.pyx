@@ -44,6 +44,8 @@ cdef Float[FLOATS_MAX] FLOATS
 cdef unsigned NFLOATS = 0
 
 for _code, _row in enumerate(dtypes.TABLE):
+    if _row.kind in "iu" and _row.raw is not None:
+        continue                 # of fewer bits than a byte
     if _row.kind == "i":
         SIGNED[_row.itemsize.bit_length() - 1] = _code
     elif _row.kind == "u":
