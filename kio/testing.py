@@ -39,6 +39,7 @@ import json
 import os
 import random
 import shutil
+import struct
 import sys
 import time
 from collections.abc import Iterable
@@ -96,8 +97,10 @@ def cases(corpus: Path) -> list[Case]:
 
 
 def digest(array: Any) -> str:
-    """The SHA-256 of an array's bytes, row-major and little-endian."""
+    """The SHA-256 of an array's bytes, row-major and little-endian; of text of any length, of size (u64) and bytes."""
     little = np.asarray(array)
+    if little.dtype == object:
+        return hashlib.sha256(b"".join(struct.pack("<Q", len(each)) + each for each in little.reshape(-1))).hexdigest()
     little = little.astype(little.dtype.newbyteorder("<"), copy=False) if little.dtype.kind != "V" else little
     return hashlib.sha256(np.ascontiguousarray(little).tobytes()).hexdigest()
 
@@ -268,9 +271,11 @@ class ReadingContract:
             for name in names:
                 tensor = found[name]
                 whole = np.asarray(tensor)
-                into = np.empty_like(whole)
-                tensor.read_into(into)
-                assert digest(into) == digest(whole) == wanted[name]
+                assert digest(whole) == wanted[name]
+                if whole.dtype != object:
+                    into = np.empty_like(whole)
+                    tensor.read_into(into)
+                    assert digest(into) == wanted[name]
                 box = tuple(slice(extent // 3, extent - extent // 4) for extent in whole.shape)
                 assert digest(found.read_shards({name: box})[name]) == digest(whole[box])
                 if whole.ndim:

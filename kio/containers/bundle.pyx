@@ -33,7 +33,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kio import dtypes
-from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError, UnsupportedError
+from kio.errors import ChecksumError, CorruptError, LimitError, TruncatedError, UnsupportedError, shown
 from kio.limits import DEFAULT
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -159,7 +159,7 @@ cdef class Strings:
         cdef uint8_t[8] number
         cdef unsigned width, k
         out = np.empty(n, object)
-        if n == 0:
+        if n == 0 and len(raw) == 0:
             return out.reshape(tensor.shape)
         where = {"source": tensor.source.name, "tensor": tensor.name, "offset": self.run[0]}
         image = Image(Source.of_bytes(raw, tensor.source.name))
@@ -367,8 +367,8 @@ cdef class Bundle:
             try:
                 source = self.shards[number] = self.opener(number, self.nshards)
             except FileNotFoundError as error:
-                raise CorruptError(f"shard {number} of {self.nshards}: expected the file beside the index, found none",
-                                   source=str(error.filename), tensor=name,
+                raise CorruptError(f"shard {number} of {self.nshards}: expected {shown(str(error.filename))}, "
+                                   "found none", source=self.source.name, tensor=name,
                                    hint="copy all files of the checkpoint into one folder") from error
         index = self.indexes[number] = Index(source, self.limits)
         index.sums, index.expand = Sums(0, True), self.expand
@@ -407,10 +407,10 @@ cdef class Bundle:
         nelems = 1
         for d in range(e.rank):
             nelems *= e.dims[d]
-        # A length has a byte at least, and a checksum is behind them.
-        if nelems + 4 > e.nbytes if nelems else e.nbytes:
-            raise CorruptError(f"strings: expected {nelems + 4 if nelems else 0} bytes for {nelems} of them, found "
-                               f"{e.nbytes}", source=index.source.name, tensor=name, offset=e.offset)
+        # A length has a byte at least, and a checksum is behind them; of none, nothing at all will do.
+        if nelems + 4 > e.nbytes and (nelems or e.nbytes):
+            raise CorruptError(f"strings: expected at least {nelems + 4} bytes for {nelems} of them, found {e.nbytes}",
+                               source=index.source.name, tensor=name, offset=e.offset)
         strings = Strings.__new__(Strings)
         strings.run, strings.crc, strings.big = (e.offset, e.nbytes), e.crc, self.big_endian
         index.texts[name] = strings

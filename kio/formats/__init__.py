@@ -26,6 +26,7 @@ ORDER = (
     "keras_shards",
     "npz",
     "safetensors",
+    "tf_checkpoint",
     "refused",
 )
 

@@ -30,10 +30,6 @@ KINDS = {
         "a TensorFlow SavedModel, which is a program",
         "kio does not read these yet; save the model as .keras or .weights.h5 where it can be loaded",
     ),
-    "tf_index": (
-        "a TensorFlow checkpoint",
-        "kio does not read these yet; load it with TensorFlow and save .weights.h5",
-    ),
     "orbax": (
         "an Orbax checkpoint",
         "kio does not read these yet; load it with Orbax and save .weights.h5",
@@ -72,8 +68,6 @@ def _kind_of_folder(names: list[str]) -> str | None:
         return "saved_model"
     if {"_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "pytree"} & set(names):
         return "orbax"
-    if "checkpoint" in names or any(name.endswith(".index") for name in names):
-        return "tf_index"
     return "config_keras" if names == ["config.keras"] else None
 
 

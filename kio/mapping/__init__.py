@@ -42,7 +42,10 @@ def match(checkpoint: Any, tree: Tree, selection: Selection) -> Plan:
     """
     if checkpoint.layout not in LAYOUTS:
         raise UnsupportedError(
-            f"layout: expected one of {', '.join(LAYOUTS)}, found {checkpoint.layout}", source=checkpoint.name
+            f"layout: expected one of {', '.join(LAYOUTS)}, found {checkpoint.layout}",
+            source=checkpoint.name,
+            hint="kio does not match these names to a model yet; kio.open gives the tensors, and kio.convert with "
+            "rename= makes a .safetensors or .npz file of them",
         )
     layout: Any = import_module(f"kio.mapping.{checkpoint.layout}")
     _check_backend(selection.original_backend, layout.BACKENDS)

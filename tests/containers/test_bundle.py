@@ -122,6 +122,23 @@ def test_strings(big):
     assert transfer.read_box(found["s"], (0, 1), (1, 1)).tolist() == [[b"ab"]]
 
 
+def test_no_strings_with_their_checksum():
+    """As TensorFlow writes them; and any other four bytes, or more."""
+    good = tables.masked(0).to_bytes(4, "little")
+    for data, says in (
+        (good, ""),
+        (b"\1" + good[1:], "CRC-32C of lengths"),
+        (good + b"x", "expected 0 bytes, found 1"),
+    ):
+        draft = Draft()
+        draft.entries[b"x"] = entry(STRING, (0, 2), draft.put(data), kernels.crc32c_of(data))
+        if not says:
+            assert read(draft.open(), "x").shape == (0, 2)
+            continue
+        with pytest.raises(CorruptError, match=says):
+            read(draft.open(), "x")
+
+
 def test_damaged_strings():
     draft = Draft()
     draft.add_strings("s", [b"one", b"four"])
@@ -290,7 +307,7 @@ ENTRIES = {
     "strings beyond the file": (entry(STRING, (3,), (9, 12)), TruncatedError, "stored run"),
     "more strings than bytes": (entry(STRING, (9,), (3, 12)), CorruptError, "strings"),
     "2**62 strings": (entry(STRING, (2**31, 2**31), (3, 12)), CorruptError, "strings"),
-    "strings of nothing": (entry(STRING, (0,), (3, 12)), CorruptError, "strings"),
+    "strings of nothing": (entry(STRING, (0,), (3, 3)), CorruptError, "strings: expected at least 4 bytes for 0"),
     "variant beyond the file": (entry(VARIANT, (), (2**40, 12)), TruncatedError, "found 0 "),
     "no slice of that key": (entry(FLOAT, (3,), more=blob(7, bundles.slice_of([(0, 2)]))), CorruptError, "slice"),
     "a number for a shape": (number(1, FLOAT) + number(2, 3), CorruptError, "expected bytes"),
@@ -393,7 +410,9 @@ def test_a_missing_shard_says_which():
     def opener(number, of):
         raise FileNotFoundError(2, "No such file", "ckpt.data-00000-of-00001")
 
-    with pytest.raises(CorruptError, match=r"shard 0 of 1.*ckpt\.data-00000-of-00001, tensor x.*copy all files"):
+    with pytest.raises(
+        CorruptError, match=r"shard 0 of 1: expected ckpt\.data-00000-of-00001.*tensor x.*copy all files"
+    ):
         bundle.open(Source.of_bytes(draft.index(), "index"), opener)
 
 

@@ -68,7 +68,8 @@ LARGE: dict[str, Callable[[], bytes]] = {
     "safetensors": large_safetensors,
 }
 # Of these there is no such file: shards are files of keras_weights, and nothing is read of what is refused.
-WITHOUT = {"keras_shards", "refused"}
+WITHOUT = {"keras_shards", "tf_checkpoint", "refused"}
+SEVERAL = {"keras_shards", "tf_checkpoint"}
 # The CRC-32 of a zip covers everything that is read; HDF5 and safetensors have none.
 CHECKSUMMED = {"keras_archive", "npz"}
 
@@ -80,7 +81,7 @@ def contract(name: str) -> type[ReadingContract]:
         "format": name,
         "corpus": CORPUS / name,
         "checksummed": name in CHECKSUMMED,
-        "several_files": name == "keras_shards",
+        "several_files": name in SEVERAL,
     }
     if name not in WITHOUT:
         made["large"] = lambda self: LARGE[name]()

@@ -47,10 +47,6 @@ def saved_model(folder):
         path.unlink()
 
 
-def checkpoint(folder):
-    tf.train.Checkpoint(v=tf.Variable([1.0, 2.0])).write(str(folder / "ckpt"))
-
-
 def orbax(folder):
     (folder / "7").mkdir()
     (folder / "7" / "_CHECKPOINT_METADATA").write_text("{}")
@@ -84,8 +80,6 @@ refused("lfs_pointer", "A clone without git lfs.", "x.keras", "a Git LFS pointer
 refused("web_page", "A download that failed.", "x.h5", "a web page", content("x.h5", b"<!DOCTYPE html>\n<html><body>404"))
 refused("empty", "No bytes.", "x.keras", "expected at least one byte", content("x.keras", b""))
 refused("saved_model", "A SavedModel folder.", "x.keras", "a TensorFlow SavedModel", saved_model, ("tensorflow",))
-refused("tf_prefix", "A TensorFlow checkpoint by its prefix.", "ckpt", "a TensorFlow checkpoint", checkpoint, ("tensorflow",))
-refused("tf_index", "A TensorFlow checkpoint by its index.", "ckpt.index", "a TensorFlow checkpoint", checkpoint, ("tensorflow",))
 refused("orbax", "An Orbax step (its names only).", "7", "an Orbax checkpoint", orbax)
 refused("safetensors_index", "The index of sharded safetensors.", "x.json", "the index of sharded safetensors",
         content("x.json", json.dumps(index).encode()))  # fmt: skip
