@@ -8,7 +8,6 @@ kio converted; kio itself imports it when an old model asks for one.
 
 from __future__ import annotations
 
-from kio.layers import tf_arrays, tf_images, tf_math  # noqa: F401  (their functions enter the table)
 from kio.layers.attention import AdditiveAttention, Attention, MultiHeadAttention, Softmax
 from kio.layers.dense import Highway, MaxoutDense
 from kio.layers.first import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kio.layers.resize import METHODS, resized
+from kio.ops.resize import METHODS, resized
 
 
 def _fitting(height: int, width: int, target: tuple[int, int]) -> tuple[slice, slice]:
@@ -64,7 +64,7 @@ class Resizing(_Resized):
 
     Args:
         height, width: Of the outputs.
-        interpolation: One of ``kio.layers.resize.METHODS``.
+        interpolation: One of ``kio.ops.resize.METHODS``.
         crop_to_aspect_ratio: Cut the images to the target's shape first.
         options: As of ``keras.layers.Layer``; ``data_format``.
     """

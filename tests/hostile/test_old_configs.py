@@ -345,8 +345,8 @@ def test_operations_over_many_items_make_no_lists_of_them(function: str, shape: 
 
 
 def test_a_resized_axis_out_of_proportion() -> None:
-    from kio.layers.resize import weights
-    from kio.layers.tf_images import extract_patches
+    from kio.ops.resize import weights
+    from kio.ops.windows import extract_patches
 
     with pytest.raises(ValueError, match="weights of an axis, found 4 by 1000000000000"):
         weights(4, 10**12, "bicubic")

@@ -18,7 +18,7 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 import kio.layers  # noqa: E402
-from kio.layers import tf_function  # noqa: E402
+from kio.ops import FUNCTIONS  # noqa: E402
 from kio.models.builder.configs import ConfigError  # noqa: E402
 from kio.models.eras.upgrade import UpgradeError  # noqa: E402
 from tests import lanes  # noqa: E402
@@ -169,7 +169,7 @@ def test_no_case_is_refused_that_is_not_in_the_tables() -> None:
 
 
 def test_argsort_of_unsigned_numbers_from_the_largest() -> None:
-    found = tf_function.FUNCTIONS["argsort"](
+    found = FUNCTIONS["argsort"].run(
         keras.ops.convert_to_tensor(np.array([3, 0, 255, 3], "uint8")), -1, "DESCENDING"
     )
     assert keras.ops.convert_to_numpy(found).tolist() == [2, 0, 3, 1]
@@ -177,4 +177,4 @@ def test_argsort_of_unsigned_numbers_from_the_largest() -> None:
 
 def test_dropout_with_a_shape_of_its_noise_is_refused() -> None:
     with pytest.raises(ValueError, match="noise_shape"):
-        tf_function.FUNCTIONS["nn.dropout"](np.ones((2, 2), "float32"), 0.5, noise_shape=[2, 1])
+        FUNCTIONS["nn.dropout"].run(np.ones((2, 2), "float32"), 0.5, noise_shape=[2, 1])

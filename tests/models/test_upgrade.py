@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras")
 from kio.errors import CorruptError, KioError, UnsafeError  # noqa: E402
 from kio.models.builder.configs import model_from_config  # noqa: E402
 from kio.models.eras import keras3_adapt, keras3_older, versions  # noqa: E402
-from kio.models.eras.upgrade import Era, UpgradeError, keras1, keras2, tf_nodes, tf_rows, upgrade  # noqa: E402
+from kio.models.eras.upgrade import Era, UpgradeError, keras1, keras2, upgrade  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -368,19 +368,6 @@ def test_functions_and_arguments_without_an_equal_are_refused() -> None:
         config = functional(copy.deepcopy(X), op(function, [["x", 0, 0, kwargs]]), outputs=[["op", 0, 0]])
         with pytest.raises(UpgradeError):
             model_from_config(config)
-
-
-def test_every_operation_named_exists() -> None:
-    import importlib
-
-    arguments = {"shape": [1], "axis": 0, "indices": 1, "depth": 2, "perm": [0], "multiples": [1], "paddings": [[0, 0]],
-                 "num_or_size_splits": 2, "size": [2, 2], "clip_value_min": 0, "clip_value_max": 1,
-                 "repeats": 2, "shift": 1, "dtype": "float32", "slice_spec": 0, "inputs": [1], "y": 1}  # fmt: skip
-    for function, make in tf_rows.FUNCTIONS.items():
-        module, cls, *_ = make(tf_rows.Arguments(function, "ab,bc->ac", dict(arguments)))
-        assert hasattr(importlib.import_module(module), cls), function
-    for function, _ in tf_nodes.NODES.values():
-        assert function in tf_rows.FUNCTIONS
 
 
 def test_nodes_of_graphs() -> None:

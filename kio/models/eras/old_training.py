@@ -30,7 +30,7 @@ import keras
 from keras import ops
 
 from kio import layers as old
-from kio.layers.tf_function import flatten, pack
+from kio.ops.values import flatten, pack
 
 
 def keep(model: Any, unfused: frozenset[str] = frozenset(), compiled: Any = None) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from kio.errors import CorruptError, shown
 from kio.models.eras.rule import Config
+from kio.ops.stock import array, holds_tensor
 
 _CONSTANT = "_CONSTANT_VALUE"
 _COMPOSITE = "_COMPOSITE_TYPE"
@@ -53,25 +54,6 @@ def is_legacy(calls: Any) -> bool:
 def _is_list(call: Any) -> bool:
     # Models that are called with tensors by name have a dict of places.
     return isinstance(call, list) or (isinstance(call, dict) and bool(call) and all(map(is_place, call.values())))
-
-
-def array(value: Any) -> Any:
-    """Lists of numbers as an array, which every operation takes; all else as it is."""
-    if not isinstance(value, list) or holds_tensor(value):
-        return value
-    flat: list[Any] = [value]
-    while any(isinstance(each, list) for each in flat):
-        flat = [inner for each in flat for inner in (each if isinstance(each, list) else [each])]
-    kind = "int32" if all(isinstance(each, int) for each in flat) else "float32"
-    if flat and all(isinstance(each, bool) for each in flat):
-        kind = "bool"
-    return {"class_name": "__numpy__", "config": {"value": value, "dtype": kind}}
-
-
-def holds_tensor(value: Any) -> bool:
-    if isinstance(value, dict):
-        return value.get("class_name") == "__keras_tensor__" or any(map(holds_tensor, value.values()))
-    return isinstance(value, list) and any(map(holds_tensor, value))
 
 
 def _constants(value: Any) -> Any:

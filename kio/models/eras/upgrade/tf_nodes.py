@@ -1,7 +1,7 @@
 """Nodes of TensorFlow's graphs in the place of layers, as calls of the function with the same meaning.
 
     {"node_def": {"op": "Mul", "attr": {…}}, "constants": {"1": 2.0}}      config of a TensorFlowOpLayer
-    "math.multiply", tensor, {"y": 2.0}                                     what ``tf_rows`` takes
+    "math.multiply", tensor, {"y": 2.0}                                     what a row of ``kio.ops`` takes
 
 Spec: ``TensorFlowOpLayer`` of tf.keras 2.0 to 2.3; ``node_def.proto`` and ``attr_value.proto`` of TensorFlow.
 """
@@ -13,30 +13,7 @@ from typing import Any
 
 from kio.errors import CorruptError, shown
 from kio.models.eras.rule import Config, refuse
-
-# Nodes of graphs: the function with the same meaning, and the names of inputs after the first.
-NODES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Add": ("math.add", ("y",)), "AddV2": ("math.add", ("y",)), "BiasAdd": ("nn.bias_add", ("bias",)),
-    "Sub": ("math.subtract", ("y",)), "Mul": ("math.multiply", ("y",)), "RealDiv": ("math.divide", ("y",)),
-    "Pow": ("math.pow", ("y",)), "Maximum": ("math.maximum", ("y",)), "Minimum": ("math.minimum", ("y",)),
-    "Greater": ("math.greater", ("y",)), "Less": ("math.less", ("y",)), "Equal": ("math.equal", ("y",)),
-    "MatMul": ("matmul", ("b",)), "BatchMatMul": ("matmul", ("b",)), "BatchMatMulV2": ("matmul", ("b",)),
-    "Mean": ("math.reduce_mean", ("axis",)), "Sum": ("math.reduce_sum", ("axis",)),
-    "Max": ("math.reduce_max", ("axis",)), "Min": ("math.reduce_min", ("axis",)),
-    "Prod": ("math.reduce_prod", ("axis",)), "Reshape": ("reshape", ("shape",)),
-    "Transpose": ("transpose", ("perm",)), "ExpandDims": ("expand_dims", ("axis",)), "Tile": ("tile", ("multiples",)),
-    "Pad": ("pad", ("paddings",)), "GatherV2": ("gather", ("indices", "axis")), "Cast": ("cast", ()),
-    "Abs": ("math.abs", ()), "Exp": ("math.exp", ()), "Log": ("math.log", ()), "Sqrt": ("math.sqrt", ()),
-    "Rsqrt": ("math.rsqrt", ()), "Square": ("math.square", ()), "Neg": ("math.negative", ()),
-    "Sigmoid": ("nn.sigmoid", ()), "Tanh": ("math.tanh", ()), "Relu": ("nn.relu", ()), "Relu6": ("nn.relu6", ()),
-    "Softmax": ("nn.softmax", ()), "LogSoftmax": ("nn.log_softmax", ()), "Softplus": ("nn.softplus", ()),
-    "Elu": ("nn.elu", ()), "Selu": ("nn.selu", ()), "Sin": ("math.sin", ()), "Cos": ("math.cos", ()),
-    "Floor": ("math.floor", ()), "Squeeze": ("squeeze", ()),
-}  # fmt: skip
-# Attributes of nodes that are arguments of the function.
-_ATTRIBUTES = {"keep_dims": "keepdims", "squeeze_dims": "axis", "DstT": "DstT", "adj_x": "adj_x", "adj_y": "adj_y",
-               "transpose_a": "transpose_a", "transpose_b": "transpose_b", "batch_dims": "batch_dims",
-               "data_format": "data_format"}  # fmt: skip
+from kio.ops.table import NODES, Node, Row, node
 
 
 def call_of(config: Config, first: Any) -> tuple[str, Any, Config]:
@@ -45,17 +22,16 @@ def call_of(config: Config, first: Any) -> tuple[str, Any, Config]:
     if not isinstance(definition, dict):
         raise refuse("node_def", "an object, as TensorFlow 2.2 and later write it", shown(str(definition)))
     op = str(definition.get("op"))
-    if op in ("ConcatV2", "Pack"):
-        return _joined(op, definition, config, first)
-    if op not in NODES:
+    row = NODES.get(op)
+    if row is None or not row.names:
         raise refuse("node of a TensorFlow graph", "one that Keras 3 has as an operation", op)
-    function, names = NODES[op]
+    named = node(op)
     inputs = _inputs(config, first)
-    if not 1 <= len(inputs) <= 1 + len(names):
-        raise CorruptError(f"inputs of a {op}: expected 1 to {1 + len(names)}, found {len(inputs)}")
-    others: Config = dict(zip(names, inputs[1:], strict=False))
-    others |= _attributes(definition)
-    return function, inputs[0], others
+    said = named.bind(inputs, _attributes(definition, named, row))
+    front = next(iter(row.parameters))
+    if front not in said:
+        raise CorruptError(f"inputs of a {op}: expected {', '.join(named.inputs)}, found {len(inputs)}")
+    return row.names[0], said.pop(front), said
 
 
 def _inputs(config: Config, first: Any) -> list[Any]:
@@ -77,12 +53,17 @@ def _object(value: Any, what: str) -> Config:
     return value or {}
 
 
-def _attributes(definition: Config) -> Config:
+def _attributes(definition: Config, named: Node, row: Row) -> Config:
+    """Plain values of a node's attributes; those that only say a type or a count as they are."""
     found: Config = {}
     for key, value in _object(definition.get("attr"), "attr").items():
-        if key in _ATTRIBUTES and isinstance(value, dict):
-            found[_ATTRIBUTES[key]] = _value(key, value)
-    return {key: value for key, value in found.items() if value not in (False, [])}
+        parameter = named.attributes.get(key)
+        known = parameter is not None and isinstance(value, dict)
+        found[key] = _value(key, value) if known else value
+        # What says no more than the function's own default is left out.
+        if parameter is not None and (found[key] == [] or (found[key] is False and not row.parameters[parameter])):
+            del found[key]
+    return found
 
 
 def _value(key: str, value: Config) -> Any:
@@ -104,11 +85,3 @@ def _decoded(value: Config) -> Any:
     if "s" in value:
         return base64.b64decode(value["s"]).decode()
     return [int(each) for each in inner.get("i", [])] if isinstance(inner, dict) else inner
-
-
-def _joined(op: str, definition: Config, config: Config, first: Any) -> tuple[str, Any, Config]:
-    inputs = _inputs(config, first)
-    if op == "Pack":
-        axis = _object(_object(definition.get("attr"), "attr").get("axis"), "axis")
-        return "stack", inputs, {"axis": _value("axis", {"i": axis.get("i", 0)})}
-    return "concat", inputs[:-1], {"axis": inputs[-1]}

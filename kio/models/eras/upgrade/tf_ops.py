@@ -4,23 +4,24 @@
     SlicingOpLambda     {"function": "__operators__.getitem"}, the slices as dicts
     TensorFlowOpLayer   a node of a graph, its constants by position (TF 2.0 to 2.3): ``tf_nodes``
 
-``tf_rows`` names the operation of today with the same meaning; what has none there becomes kio's
-own ``TFFunction``, or is refused.
+A row of ``kio.ops`` names the operation of today with the same meaning; where it has none the call
+becomes kio's own ``TFFunction``, or is refused.
 
 Spec: ``tf_op_layer.py`` of tf.keras 2.4 to 2.15.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from kio.models.eras import keras3_adapt, keras3_older
 from kio.models.eras.rule import Config, Context, UpgradeError, refuse
-from kio.models.eras.upgrade import tf_nodes, tf_slices
-from kio.models.eras.upgrade.graph import Calls, holds_tensor
-from kio.models.eras.upgrade.tf_rows import FUNCTIONS, Arguments, Op
+from kio.models.eras.upgrade import tf_nodes
+from kio.models.eras.upgrade.graph import Calls
+from kio.ops import slices
+from kio.ops.stock import Arguments, Op, UnlikeError, holds_tensor
+from kio.ops.table import IDLE, Row
 
 LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
 
@@ -69,23 +70,27 @@ def _operation(function: str, first: Any, others: Config, context: Context) -> O
     Raises:
         UpgradeError: if neither has it; the first of two reasons.
     """
-    bare = function if function in FUNCTIONS else function.removeprefix("compat.v1.")
+    table = _table()
+    bare = function.removeprefix("compat.v1.")
+    row = table.get(function) or table.get(bare)
     problem: Exception | None = None
-    if bare in FUNCTIONS and not _computed(bare, first, others):
+    if row is not None and row.stock is not None and not _computed(bare, first, others):
         arguments = Arguments(function, first, dict(others))
         try:
-            made = FUNCTIONS[bare](arguments)
+            made: Op = row.stock(arguments)
             arguments.end()
             keras3_adapt.check_operation(made[0], made[1], made[2], function)
             return made
+        except UnlikeError as error:
+            problem = UpgradeError(str(error))
         except UpgradeError as error:
             problem = error
-    if function in _own():
-        _own_arguments(function, first, others)
+    if row is not None and row.own and function in table:
+        _own_arguments(row, function, first, others)
         if "slice_spec" in others and keras3_adapt.installed() < keras3_older.PARTS["__ellipsis__"]:
-            others["slice_spec"] = tf_slices.named(others["slice_spec"])
+            others["slice_spec"] = slices.named(others["slice_spec"])
         context.kio_objects.add("TFFunction")
-        kwargs = {key: tf_slices.ellipses(value) for key, value in others.items() if value is not None}
+        kwargs = {key: slices.ellipses(value) for key, value in others.items() if value is not None}
         return "kio.layers", "TFFunction", {"function": function}, [first], kwargs
     raise problem or refuse(
         "function of a TensorFlow layer", "one that Keras 3 or kio has", function,
@@ -93,12 +98,12 @@ def _operation(function: str, first: Any, others: Config, context: Context) -> O
     )  # fmt: skip
 
 
-def _own() -> Collection[str]:
-    """Names of the functions that kio has itself."""
-    import kio.layers  # noqa: F401  (fills the table)
-    from kio.layers.tf_function import FUNCTIONS as table
+def _table() -> Mapping[str, Row]:
+    """TensorFlow's functions by name, and kio's layer that stands for a call of one."""
+    import kio.layers  # noqa: F401  (registers TFFunction)
+    from kio.ops import FUNCTIONS
 
-    return table
+    return FUNCTIONS
 
 
 # Functions whose shapes may be computed by other layers, which Keras's operations cannot be told.
@@ -123,24 +128,21 @@ def sliced(node: Config, context: Context) -> Config:
         key = args.pop() if len(args) > 1 else kwargs.pop("key")
         if holds_tensor(key):
             raise refuse("slices of GetItem", "constants", "a tensor")
-        calls.append({"args": args, "kwargs": {**kwargs, "slice_spec": tf_slices.named(key)}})
-    _own()
+        calls.append({"args": args, "kwargs": {**kwargs, "slice_spec": slices.named(key)}})
+    _table()
     context.kio_objects.add("TFFunction")
     inner = {"function": "__operators__.getitem", "name": node["name"]}
     named = {"module": "kio.layers", "class_name": "TFFunction", "registered_name": "kio>TFFunction"}
     return {**named, "config": inner, "name": node["name"], "inbound_nodes": calls}
 
 
-def _own_arguments(function: str, first: Any, others: Config) -> None:
+def _own_arguments(row: Row, function: str, first: Any, others: Config) -> None:
     """Refuse what kio's functions would have to raise only when they are called."""
-    from kio.layers import tf_function as table
-
-    parameters = inspect.signature(table.FUNCTIONS[function]).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = list(row.parameters)
     for key, value in [*zip(names[:1], [first], strict=False), *others.items()]:
-        if value is None or key in table.IDLE:
+        if value is None or key in IDLE:
             continue
         if key not in names:
             raise refuse(f"{key} of {function}", "no such argument", value)
-        if key in table.SIZES and function not in table.COMPUTED and holds_tensor(value):
+        if key in row.constants and holds_tensor(value):
             raise refuse(f"{key} of {function}", "a constant", "a tensor")

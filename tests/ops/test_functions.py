@@ -1,4 +1,4 @@
-"""TensorFlow's functions in ``kio.layers``, where only a call and no model of the corpus tells."""
+"""TensorFlow's functions where only a call and no model of the corpus tells."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from kio.layers import tf_arrays, tf_function  # noqa: E402
+from kio.layers.tf_function import TFFunction  # noqa: E402
+from kio.ops import FUNCTIONS, values  # noqa: E402
+from kio.ops.arrays import one_hot, pad  # noqa: E402
+from kio.ops.shapes import arange  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
 
 @pytest.mark.parametrize(
-    ("values", "dtype", "row"),
+    ("given", "dtype", "row"),
     [
         ({}, "float32", [0, 1, 0]),
         ({"on_value": 5}, "int32", [0, 5, 0]),
@@ -24,28 +27,28 @@ pytestmark = pytest.mark.keras
         ({"on_value": 5, "dtype": "float32"}, "float32", [0, 5, 0]),
     ],
 )
-def test_one_hot_is_of_the_type_of_its_values(values: dict[str, object], dtype: str, row: list[float]) -> None:
-    made = tf_arrays.one_hot(keras.ops.convert_to_tensor(np.array([1])), 3, **values)
+def test_one_hot_is_of_the_type_of_its_values(given: dict[str, object], dtype: str, row: list[float]) -> None:
+    made = one_hot(keras.ops.convert_to_tensor(np.array([1])), 3, **given)
     assert keras.backend.standardize_dtype(made.dtype) == dtype
     assert keras.ops.convert_to_numpy(made).tolist() == [row]
 
 
 def test_no_function_takes_arguments_that_it_does_not_know() -> None:
-    for name, function in tf_function.FUNCTIONS.items():
-        kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+    for name, row in FUNCTIONS.items():
+        kinds = {parameter.kind for parameter in inspect.signature(row.run).parameters.values()}
         assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD}, name
 
 
 def test_a_shape_is_not_found_without_the_arguments_that_nobody_knows() -> None:
     x = keras.KerasTensor((2, 4, 4, 1))
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
-        tf_function.TFFunction("image.resize")(x, size=[2, 2], z=1)
+        TFFunction("image.resize")(x, size=[2, 2], z=1)
 
 
 def test_a_range_of_fractions_is_refused() -> None:
-    assert keras.ops.convert_to_numpy(tf_arrays.arange(1, 7, 2)).tolist() == [1, 3, 5]
+    assert keras.ops.convert_to_numpy(arange(1, 7, 2)).tolist() == [1, 3, 5]
     with pytest.raises(ValueError, match=r"expected whole numbers, found 0\.5"):
-        tf_arrays.arange(0.5, 3.0, 0.5)
+        arange(0.5, 3.0, 0.5)
 
 
 @pytest.mark.tf
@@ -67,9 +70,9 @@ def test_shapes_that_are_computed_inside_a_compiled_step() -> None:
     if keras.config.backend() == "torch":
         pytest.skip("torch compiles nothing here")
     x = keras.Input((4,), batch_size=2)
-    shape = tf_function.TFFunction("shape")(x)
-    longer = tf_function.TFFunction("concat")([shape, [1]], axis=0)
-    model = keras.Model(x, tf_function.TFFunction("reshape")(x, shape=longer))
+    shape = TFFunction("shape")(x)
+    longer = TFFunction("concat")([shape, [1]], axis=0)
+    model = keras.Model(x, TFFunction("reshape")(x, shape=longer))
     data = np.arange(8, dtype="float32").reshape(2, 4)
     assert model.predict(data, batch_size=2, verbose=0).tolist() == data[..., None].tolist()
 
@@ -87,7 +90,7 @@ def test_padding_in_a_graph_that_does_not_know_its_sizes(before: int, after: int
     for known in ((None, None, None), (None, None, 3), (2, 4, 3)):
 
         def padded(tensor: object) -> object:
-            return tf_arrays.pad(tensor, paddings, mode)
+            return pad(tensor, paddings, mode)
 
         if max(before, after) > (4 if mode == "SYMMETRIC" else 3):
             with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
@@ -100,16 +103,16 @@ def test_padding_in_a_graph_that_does_not_know_its_sizes(before: int, after: int
 @pytest.mark.parametrize("paddings", [[[0, 0], [5, 0]], [[0, 0], [0, 4]], [[-1, 0], [0, 0]]])
 def test_padding_that_hangs_over_is_refused(paddings: list[list[int]]) -> None:
     with pytest.raises(ValueError, match=r"tf\.pad: expected at most"):
-        tf_arrays.pad(keras.ops.ones((2, 4)), paddings, "REFLECT")
+        pad(keras.ops.ones((2, 4)), paddings, "REFLECT")
 
 
 def test_sizes_that_have_no_numbers_yet() -> None:
     """What each backend raises for them is known by kind: anything else is an error that must be seen."""
     for value in (keras.ops.convert_to_tensor([2, 3]), np.asarray([2, 3]), [2, np.int64(3)], (2, 3)):
-        assert tf_function.sizes(value) == [2, 3]
+        assert values.sizes(value) == [2, 3]
     model = keras.Model(
         x := keras.Input((4,)),
-        tf_function.TFFunction("reshape")(x, shape=[tf_function.TFFunction("shape")(x)[0], 2, 2]),
+        TFFunction("reshape")(x, shape=[TFFunction("shape")(x)[0], 2, 2]),
     )
     data = np.arange(12, dtype="float32").reshape(3, 4)
     assert keras.ops.convert_to_numpy(model(data)).tolist() == data.reshape(3, 2, 2).tolist()

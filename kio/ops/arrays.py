@@ -1,119 +1,19 @@
-"""Shapes and places for ``TFFunction``: reshaping, slicing, gathering, filling."""
+"""Parts of tensors: slices, what is gathered, joined, split, padded, sorted."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from kio.layers.tf_function import flatten, is_tensor, named, places_only, rows_only, sizes, tensor
+from kio.ops import specs, stock
+from kio.ops.specs import places_only, rows_only
+from kio.ops.table import row
+from kio.ops.values import fixed, is_tensor, sizes, tensor
 
 
-@named("identity", "convert_to_tensor", "debugging.check_numerics", "grad_pass_through")
-def identity(x: Any, dtype: Any = None, dtype_hint: Any = None, preferred_dtype: Any = None) -> Any:
-    # What is a tensor already has the dtype that is asked for: TensorFlow takes no other.
-    return tensor(x) if is_tensor(x) or dtype is None else ops.cast(tensor(x), dtype)
-
-
-@named("ensure_shape")
-def ensure_shape(x: Any, shape: Any) -> Any:
-    found = tuple(x.shape)
-    if len(found) != len(shape) or any(
-        a is not None and b is not None and a != b for a, b in zip(found, shape, strict=True)
-    ):
-        raise ValueError(f"tf.ensure_shape: expected {tuple(shape)}, found {found}")
-    return x
-
-
-@named("shape", "compat.v1.shape")
-def shape(input: Any, optimize: bool = True) -> Any:
-    found = ops.shape(input)
-    if not all(isinstance(n, int) for n in found):
-        return ops.stack([tensor(n) for n in found])
-    return _constant(np.asarray(found, "int32"))
-
-
-def _constant(value: Any) -> Any:
-    """Numbers that shapes are computed from: in a jitted function of JAX only NumPy's stay constants."""
-    return value if keras.config.backend() == "jax" else ops.convert_to_tensor(value)
-
-
-def _fixed(values: Any) -> Any:
-    """The parts of a shape that JAX has to know, as NumPy's; None if there is a tensor among them, or no shape."""
-    shape = next((each for each in values if isinstance(each, (np.ndarray, np.integer))), None)
-    if keras.config.backend() != "jax" or shape is None or any(map(is_tensor, flatten(values))):
-        return None
-    return [np.asarray(each, shape.dtype) for each in values]
-
-
-@named("size", "compat.v1.size")
-def size(input: Any, optimize: bool = True) -> Any:
-    found = ops.shape(input)
-    if not all(isinstance(n, int) for n in found):
-        return ops.prod(ops.stack([tensor(n) for n in found]))
-    return _constant(np.asarray(np.prod(found, dtype="int32")))
-
-
-@named("rank")
-def rank(input: Any) -> Any:
-    return ops.convert_to_tensor(np.int32(len(input.shape)))
-
-
-@named("reshape")
-def reshape(x: Any, shape: Any) -> Any:
-    return ops.reshape(tensor(x), sizes(shape))
-
-
-@named("broadcast_to")
-def broadcast_to(x: Any, shape: Any) -> Any:
-    return ops.broadcast_to(tensor(x), sizes(shape))
-
-
-@named("tile")
-def tile(x: Any, multiples: Any) -> Any:
-    return ops.tile(tensor(x), sizes(multiples))
-
-
-@named("fill")
-def fill(dims: Any, value: Any) -> Any:
-    return ops.broadcast_to(tensor(value), sizes(dims))
-
-
-@named("zeros")
-def zeros(shape: Any, dtype: Any = "float32") -> Any:
-    return ops.zeros(sizes(shape), dtype=dtype)
-
-
-@named("ones")
-def ones(shape: Any, dtype: Any = "float32") -> Any:
-    return ops.ones(sizes(shape), dtype=dtype)
-
-
-@named("zeros_like")
-def zeros_like(input: Any, dtype: Any = None, layout: Any = None, optimize: bool = True) -> Any:
-    return ops.zeros_like(input, dtype=dtype)
-
-
-@named("ones_like")
-def ones_like(input: Any, dtype: Any = None, layout: Any = None, optimize: bool = True) -> Any:
-    return ops.ones_like(input, dtype=dtype)
-
-
-@named("range")
-def arange(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> Any:
-    if any(isinstance(each, float) for each in (start, limit, delta)):
-        raise ValueError(f"range: expected whole numbers, found {start}, {limit}, {delta}")
-    ends = sizes([start] if limit is None else [start, limit])
-    return (
-        ops.arange(*ends, step=delta, dtype=dtype or "int32")
-        if limit is not None
-        else ops.arange(ends[0], dtype=dtype or "int32")
-    )
-
-
-@named("__operators__.getitem")
+@row("__operators__.getitem", stock=stock.getitem, computed="slice_spec", spec=specs.getitem)
 def getitem(x: Any, slice_spec: Any) -> Any:
     key = _key(slice_spec)
     keys = list(key) if isinstance(key, list) else [key]
@@ -145,13 +45,14 @@ def _key(spec: Any) -> Any:
     return sizes([spec])[0] if is_tensor(spec) else spec
 
 
-@named("slice")
+@row("slice", "Slice(input_, begin, size)")
 def cut(input_: Any, begin: Any, size: Any) -> Any:
     ends = [None if n == -1 else b + n for b, n in zip(begin, size, strict=True)]
     return input_[tuple(slice(b, e) for b, e in zip(begin, ends, strict=True))]
 
 
-@named("strided_slice")
+@row("strided_slice", "StridedSlice(input_, begin, end, strides; begin_mask, end_mask, ellipsis_mask, new_axis_mask, "
+     "shrink_axis_mask)")  # fmt: skip
 def strided_slice(
     input_: Any,
     begin: Any,
@@ -169,25 +70,32 @@ def strided_slice(
     return getitem(input_, [slice(b, e, s) for b, e, s in zip(begin, end, strides or [1] * len(begin), strict=True)])
 
 
-@named("stack")
+@row("stack", "Pack(*values; axis)", stock=stock.having("Stack", stock.NUMPY, axis=("axis", 0)))
 def stack(values: Any, axis: int = 0) -> Any:
-    known = _fixed(values)
+    known = fixed(values)
     if known is not None:
         return np.stack(known, axis)
     return ops.stack([tensor(each) for each in values], axis=axis)
 
 
-@named("concat")
+@row("unstack", "Unpack(value; num, axis)",
+     stock=stock.having("Unstack", stock.CORE, num=("num", None), axis=("axis", 0)), own=False)  # fmt: skip
+def unstack(value: Any, num: Any = None, axis: int = 0) -> Any:
+    return ops.unstack(tensor(value), num, axis)
+
+
+@row("concat", "ConcatV2(*values, axis)", stock=stock.having("Concatenate", stock.NUMPY, axis=("axis", 0)))
 def concat(values: Any, axis: int = 0) -> Any:
     values = values if isinstance(values, (list, tuple)) else [values]
-    known = _fixed(values)
+    known = fixed(values)
     if known is not None:
         return np.concatenate(known, axis)
     like = next((each for each in values if is_tensor(each)), None)
     return ops.concatenate([tensor(each, like=like) for each in values], axis=axis)
 
 
-@named("split")
+@row("split", "Split(axis, value; num_split>num_or_size_splits)", "SplitV(value, num_or_size_splits, axis)",
+     stock=stock.split)  # fmt: skip
 def split(value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None) -> Any:
     # num says how many parts there are where their sizes are computed; here they never are.
     parts = list(num_or_size_splits) if isinstance(num_or_size_splits, (list, tuple)) else num_or_size_splits
@@ -198,7 +106,23 @@ def split(value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None) -
     return ops.split(value, parts, axis=axis)
 
 
-@named("gather", "compat.v1.gather")
+@row("repeat", stock=stock.having("Repeat", stock.NUMPY, repeats=("repeats", None), axis=("axis", None)), own=False)
+def repeat(input: Any, repeats: Any, axis: Any = None) -> Any:
+    return ops.repeat(tensor(input), repeats, axis=axis)
+
+
+@row("reverse", "ReverseV2(tensor, axis)", stock=stock.having("Flip", stock.NUMPY, axis=("axis", None)), own=False)
+def reverse(tensor: Any, axis: Any) -> Any:
+    return ops.flip(tensor, tuple(sizes(axis)) if isinstance(axis, (list, tuple)) else axis)
+
+
+@row("roll", "Roll(input, shift, axis)",
+     stock=stock.having("Roll", stock.NUMPY, shift=("shift", None), axis=("axis", None)), own=False)  # fmt: skip
+def roll(input: Any, shift: Any, axis: Any) -> Any:
+    return ops.roll(tensor(input), shift, axis=axis)
+
+
+@row("gather compat.v1.gather", "GatherV2(params, indices, axis; batch_dims)", stock=stock.gather, spec=specs.taken)
 def gather(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0) -> Any:
     params, indices = tensor(params), tensor(indices)
     axis = batch_dims if axis is None else axis
@@ -210,7 +134,7 @@ def gather(params: Any, indices: Any, axis: Any = None, batch_dims: int = 0) -> 
     return ops.take_along_axis(params, picked, axis=1)
 
 
-@named("gather_nd", "compat.v1.gather_nd")
+@row("gather_nd compat.v1.gather_nd", "GatherNd(params, indices; bad_indices_policy)", spec=specs.taken_nd)
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, bad_indices_policy: str = "") -> Any:
     params, indices = tensor(params), tensor(indices)
     places_only(batch_dims, bad_indices_policy)
@@ -222,14 +146,15 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0, bad_indices_policy
     return ops.take(flat, place, axis=0)
 
 
-@named("compat.v1.nn.embedding_lookup", "nn.embedding_lookup")
+@row("compat.v1.nn.embedding_lookup nn.embedding_lookup", spec=specs.embedded)
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None) -> Any:
     if max_norm is not None:
         raise ValueError(f"tf.nn.embedding_lookup: expected no max_norm, found {max_norm}")
     return ops.take(tensor(params), tensor(ids), axis=0)
 
 
-@named("pad", "compat.v1.pad")
+@row("pad compat.v1.pad", "Pad(tensor, paddings)", "PadV2(tensor, paddings, constant_values)",
+     "MirrorPad(tensor, paddings; mode)", stock=stock.pad)  # fmt: skip
 def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0) -> Any:
     kind = mode.lower()
     if kind == "constant":
@@ -263,13 +188,13 @@ def _whole(part: Any, axis: int, n: int) -> Any:
     return ops.reshape(part, (*shape[:axis], n, *shape[axis + 1 :]))
 
 
-@named("sort")
+@row("sort")
 def sort(values: Any, axis: int = -1, direction: str = "ASCENDING") -> Any:
     found = ops.sort(values, axis=axis)
     return ops.flip(found, axis) if direction == "DESCENDING" else found
 
 
-@named("argsort")
+@row("argsort")
 def argsort(values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False) -> Any:
     if direction != "DESCENDING":
         return ops.argsort(values, axis=axis)
@@ -278,13 +203,13 @@ def argsort(values: Any, axis: int = -1, direction: str = "ASCENDING", stable: b
     return ops.subtract(values.shape[axis] - 1, found)
 
 
-@named("sequence_mask")
+@row("sequence_mask")
 def sequence_mask(lengths: Any, maxlen: Any, dtype: Any = "bool") -> Any:
     found = ops.less(ops.arange(int(maxlen), dtype="int32"), ops.expand_dims(ops.cast(lengths, "int32"), -1))
     return ops.cast(found, dtype)
 
 
-@named("one_hot")
+@row("one_hot", "OneHot(indices, depth, on_value, off_value; axis)", stock=stock.one_hot, spec=specs.hot)
 def one_hot(
     indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int = -1, dtype: Any = None
 ) -> Any:
@@ -297,63 +222,3 @@ def one_hot(
     hot = ops.cast(found, dtype or ("int32" if whole else "float32"))
     on, off = 1 if on_value is None else on_value, off_value or 0
     return hot if (on, off) == (1, 0) else hot * on + (1 - hot) * off
-
-
-@named("keras.backend.batch_flatten")
-def batch_flatten(x: Any) -> Any:
-    return ops.reshape(x, (-1, int(np.prod(x.shape[1:]))))
-
-
-@named("dtypes.saturate_cast", "saturate_cast")
-def saturate_cast(value: Any, dtype: Any) -> Any:
-    name = keras.backend.standardize_dtype(dtype)
-    if name.startswith(("int", "uint")):
-        ends = np.iinfo(name)
-        # The largest float32 below 2^31: the number itself is not one.
-        value = ops.clip(value, float(ends.min), float(np.nextafter(np.float32(ends.max), np.float32(0))))
-    return ops.cast(value, name)
-
-
-@named("compat.v1.floor_div", "floor_div")
-def floor_div(x: Any, y: Any) -> Any:
-    x = tensor(x, like=y if is_tensor(y) else None)
-    return ops.floor_divide(x, tensor(y, like=x))
-
-
-@named("nn.crelu", "compat.v1.nn.crelu")
-def crelu(features: Any, axis: int = -1) -> Any:
-    return ops.relu(ops.concatenate([features, ops.negative(features)], axis=axis))
-
-
-@named("nn.dropout")
-def dropout(x: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
-    if noise_shape is not None:
-        raise ValueError(f"tf.nn.dropout: expected no noise_shape, found {noise_shape}")
-    if rate:
-        # TensorFlow's function drops in every call, not in training only.
-        return keras.random.dropout(x, rate)
-    return x
-
-
-@named("depth_to_space", "nn.depth_to_space", "compat.v1.depth_to_space")
-def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC") -> Any:
-    last(data_format)
-    _, h, w, c = input.shape
-    n = block_size
-    x = ops.reshape(input, (-1, h, w, n, n, c // (n * n)))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, h * n, w * n, c // (n * n)))
-
-
-@named("space_to_depth", "nn.space_to_depth", "compat.v1.space_to_depth")
-def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC") -> Any:
-    last(data_format)
-    _, h, w, c = input.shape
-    n = block_size
-    x = ops.reshape(input, (-1, h // n, n, w // n, n, c))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, h // n, w // n, n * n * c))
-
-
-def last(data_format: Any) -> None:
-    """Refuse channels first."""
-    if data_format not in (None, "NHWC", "NWC", "NDHWC"):
-        raise ValueError(f"data_format: expected channels last, found {data_format}")
