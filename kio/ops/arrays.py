@@ -10,7 +10,7 @@ from keras import ops
 from kio.ops import specs, stock
 from kio.ops.specs import places_only, rows_only
 from kio.ops.table import row
-from kio.ops.values import fixed, is_tensor, sizes, tensor
+from kio.ops.values import dtype_of, fixed, is_tensor, sizes, tensor
 
 
 @row("__operators__.getitem", stock=stock.getitem, computed="slice_spec", spec=specs.getitem)
@@ -47,8 +47,9 @@ def _key(spec: Any) -> Any:
 
 @row("slice", "Slice(input_, begin, size)")
 def cut(input_: Any, begin: Any, size: Any) -> Any:
-    ends = [None if n == -1 else b + n for b, n in zip(begin, size, strict=True)]
-    return input_[tuple(slice(b, e) for b, e in zip(begin, ends, strict=True))]
+    first = sizes(begin)
+    ends = [None if n == -1 else b + n for b, n in zip(first, sizes(size), strict=True)]
+    return input_[tuple(slice(b, e) for b, e in zip(first, ends, strict=True))]
 
 
 @row("strided_slice", "StridedSlice(input_, begin, end, strides; begin_mask, end_mask, ellipsis_mask, new_axis_mask, "
@@ -64,10 +65,19 @@ def strided_slice(
     new_axis_mask: int = 0,
     shrink_axis_mask: int = 0,
 ) -> Any:
-    masks = begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask
-    if any(masks):
-        raise ValueError(f"tf.strided_slice: expected no masks, found {masks}")
-    return getitem(input_, [slice(b, e, s) for b, e, s in zip(begin, end, strides or [1] * len(begin), strict=True)])
+    key: list[Any] = []
+    steps = [1] * len(begin) if strides is None else sizes(strides)
+    for i, (first, after, step) in enumerate(zip(sizes(begin), sizes(end), steps, strict=True)):
+        bit = 1 << i
+        if ellipsis_mask & bit:
+            key.append(Ellipsis)
+        elif new_axis_mask & bit:
+            key.append(None)
+        elif shrink_axis_mask & bit:
+            key.append(first)
+        else:
+            key.append(slice(None if begin_mask & bit else first, None if end_mask & bit else after, step))
+    return getitem(input_, key)
 
 
 @row("stack", "Pack(*values; axis)", stock=stock.having("Stack", stock.NUMPY, axis=("axis", 0)))
@@ -94,8 +104,12 @@ def concat(values: Any, axis: int = 0) -> Any:
     return ops.concatenate([tensor(each, like=like) for each in values], axis=axis)
 
 
-@row("split", "Split(axis, value; num_split>num_or_size_splits)", "SplitV(value, num_or_size_splits, axis)",
-     stock=stock.split)  # fmt: skip
+@row(
+    "split",
+    "Split(axis, value; num_split>num_or_size_splits)",
+    "SplitV(value, num_or_size_splits, axis; num_split>num)",
+    stock=stock.split,
+)
 def split(value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None) -> Any:
     # num says how many parts there are where their sizes are computed; here they never are.
     parts = list(num_or_size_splits) if isinstance(num_or_size_splits, (list, tuple)) else num_or_size_splits
@@ -106,9 +120,11 @@ def split(value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None) -
     return ops.split(value, parts, axis=axis)
 
 
-@row("repeat", stock=stock.having("Repeat", stock.NUMPY, repeats=("repeats", None), axis=("axis", None)), own=False)
+@row("repeat", stock=stock.repeat)
 def repeat(input: Any, repeats: Any, axis: Any = None) -> Any:
-    return ops.repeat(tensor(input), repeats, axis=axis)
+    # Several as an array: JAX takes no list.
+    several = np.asarray(repeats) if isinstance(repeats, (list, tuple)) else repeats
+    return ops.repeat(tensor(input), several, axis=axis)
 
 
 @row("reverse", "ReverseV2(tensor, axis)", stock=stock.having("Flip", stock.NUMPY, axis=("axis", None)), own=False)
@@ -215,10 +231,15 @@ def one_hot(
 ) -> Any:
     given = [value for value in (on_value, off_value) if value is not None]
     whole = bool(given) and all(isinstance(value, int) for value in given)
+    if dtype is None:
+        dtype = next((dtype_of(value) for value in given if is_tensor(value)), "int32" if whole else "float32")
     rank = len(indices.shape) + 1
     # By comparison: an index that is no class is nothing in TensorFlow, and an error on torch.
     classes = ops.reshape(ops.arange(depth), [depth if axis % rank == k else 1 for k in range(rank)])
     found = ops.equal(ops.expand_dims(indices, axis), classes)
-    hot = ops.cast(found, dtype or ("int32" if whole else "float32"))
+    if any(map(is_tensor, given)):
+        on, off = (ops.cast(tensor(each), dtype) for each in (on_value, off_value))
+        return ops.where(found, on, off)
+    hot = ops.cast(found, dtype)
     on, off = 1 if on_value is None else on_value, off_value or 0
     return hot if (on, off) == (1, 0) else hot * on + (1 - hot) * off

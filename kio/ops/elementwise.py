@@ -234,7 +234,9 @@ def saturate_cast(value: Any, dtype: Any) -> Any:
     if name.startswith(("int", "uint")):
         ends = np.iinfo(name)
         # The largest float32 below 2^31: the number itself is not one.
-        value = ops.clip(value, float(ends.min), float(np.nextafter(np.float32(ends.max), np.float32(0))))
+        most = np.float32(ends.max)
+        most = np.nextafter(most, np.float32(0)) if int(most) > ends.max else most
+        value = ops.clip(value, float(ends.min), float(most))
     return ops.cast(value, name)
 
 

@@ -87,7 +87,7 @@ def central_crop(image: Any, central_fraction: float) -> Any:
     return crop(image, top, left, h - 2 * top, w - 2 * left)
 
 
-@row("image.resize compat.v1.image.resize", stock=stock.resize, spec=specs.resized)
+@row("image.resize", stock=stock.resize, spec=specs.resized)
 def resize(
     images: Any,
     size: Any,
@@ -101,7 +101,30 @@ def resize(
     return resized(images, size, method, antialias, align_corners)
 
 
+# What compat.v1 calls a method: a number, or the name of today.
+_METHODS = {0: "bilinear", 1: "nearest", 2: "bicubic", 3: "area"}
+
+
+# Not image.resize: in TensorFlow 1 the centre of a pixel is its corner.
+@row("compat.v1.image.resize", spec=specs.resized_first)
+def resize_first(
+    images: Any,
+    size: Any,
+    method: Any = 0,
+    align_corners: bool = False,
+    preserve_aspect_ratio: bool = False,
+) -> Any:
+    if preserve_aspect_ratio:
+        raise ValueError("tf.compat.v1.image.resize: expected preserve_aspect_ratio=False, found True")
+    return resized(images, size, _METHODS.get(method, method), False, align_corners, False)
+
+
 _NODE = "(images, size; align_corners, half_pixel_centers)"
+
+
+@row("", f"ResizeBicubic{_NODE}", own=False, spec=specs.resized_first)
+def resize_bicubic(images: Any, size: Any, align_corners: bool = False, half_pixel_centers: bool = False) -> Any:
+    return resized(images, size, "bicubic", False, align_corners, half_pixel_centers)
 
 
 @row("compat.v1.image.resize_bilinear", f"ResizeBilinear{_NODE}", spec=specs.resized)

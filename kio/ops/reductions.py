@@ -10,7 +10,7 @@ from keras import ops
 from kio.ops import specs, stock
 from kio.ops.elementwise import add_n
 from kio.ops.table import Function, row
-from kio.ops.values import axes, tensor
+from kio.ops.values import axes, dtype_of, tensor, whole
 
 
 def _reduced(apply: str) -> Function:
@@ -39,7 +39,12 @@ row("math.reduce_logsumexp", stock=stock.reduced("Logsumexp", stock.MATH), own=F
 
 @row("math.reduce_mean", "Mean(input_tensor, axis; keep_dims>keepdims)", stock=stock.reduced("Mean"), own=False)
 def reduce_mean(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return ops.mean(tensor(input_tensor), axis=axes(axis), keepdims=bool(keepdims))
+    x = tensor(input_tensor)
+    if not whole(dtype_of(x)):
+        return ops.mean(x, axis=axes(axis), keepdims=bool(keepdims))
+    # Of whole numbers the mean is one, too; the rest is cut off.
+    total, n = (ops.sum(each, axis=axes(axis), keepdims=bool(keepdims)) for each in (x, ops.ones_like(x)))
+    return ops.cast(ops.sign(total) * (ops.absolute(total) // n), dtype_of(x))
 
 
 @row("math.reduce_euclidean_norm", "EuclideanNorm(input_tensor, axis; keep_dims>keepdims)")
@@ -60,8 +65,8 @@ def count_nonzero(input: Any, axis: Any = None, keepdims: bool = False, dtype: A
 
 @row("nn.moments compat.v1.nn.moments")
 def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False) -> Any:
-    axes = axes(axes)
-    return ops.mean(x, axis=axes, keepdims=keepdims), ops.var(x, axis=axes, keepdims=keepdims)
+    along = tuple(axes)
+    return ops.mean(x, axis=along, keepdims=keepdims), ops.var(x, axis=along, keepdims=keepdims)
 
 
 # torch would sum up as many items as there are.
@@ -154,7 +159,7 @@ def global_norm(t_list: Any) -> Any:
 
 @row("clip_by_norm")
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None) -> Any:
-    total = ops.sum(ops.square(t), axis=axes(axes), keepdims=True)
+    total = ops.sum(ops.square(t), axis=tuple(axes) if isinstance(axes, list) else axes, keepdims=True)
     size = ops.sqrt(ops.where(ops.greater(total, 0), total, ops.ones_like(total)))
     size = ops.where(ops.greater(total, 0), size, total)
     return ops.divide(ops.multiply(t, clip_norm), ops.maximum(size, tensor(clip_norm, like=t)))

@@ -95,8 +95,10 @@ def weights(
         return np.asarray(np.maximum(share, 0.0) / scale)
     centre = rows * scale if corners or not half else (rows + 0.5) * scale - 0.5
     if method == "nearest":
-        place = np.round(centre) if corners else np.floor(centre if not half else (rows + 0.5) * scale)
+        place = np.floor(centre + 0.5) if corners else np.floor(centre if not half else (rows + 0.5) * scale)
         return np.asarray((columns == np.clip(place, 0, old - 1)[:, None]).astype("f8"))
+    if method == "bicubic" and not half:
+        return _first_bicubic(centre, old)
     kernel = _KERNELS[method]
     if method == "bilinear" and not antialias:
         # Edge pixels go on outside.
@@ -110,6 +112,20 @@ def weights(
         found = kernel(columns - (step + exact)[:, None])
     total = found.sum(1, keepdims=True)
     return np.asarray(np.divide(found, total, out=np.zeros_like(found), where=np.abs(total) > 1e-9))
+
+
+def _first_bicubic(centre: Array, old: int) -> Array:
+    """TensorFlow 1's: another constant, from a table of 1024 steps, and edge pixels go on outside."""
+    step = np.floor(centre)
+    exact = np.round((centre - step) * 1024) / 1024
+    made = np.zeros((len(centre), old))
+    for tap in range(-1, 3):
+        d = np.abs(tap - exact)
+        near = (1.25 * d - 2.25) * d * d + 1.0
+        far = ((-0.75 * d + 3.75) * d - 6.0) * d + 3.0
+        column = np.clip(step + tap, 0, old - 1).astype("i8")
+        np.add.at(made, (np.arange(len(centre)), column), np.where(d < 1, near, np.where(d < 2, far, 0.0)))
+    return made
 
 
 def resized(

@@ -134,7 +134,10 @@ def squeeze(input: Any, axis: Any = None, squeeze_dims: Any = None) -> Any:
 def transpose(a: Any, perm: Any = None, conjugate: bool = False) -> Any:
     if conjugate:
         raise ValueError("tf.transpose: expected conjugate=False, found True")
-    return ops.transpose(tensor(a), axes=None if perm is None else tuple(sizes(perm)))
+    a = tensor(a)
+    # Said in full: torch warns of tensors that are turned round as a whole.
+    axes = reversed(range(len(a.shape))) if perm is None else sizes(perm)
+    return ops.transpose(a, axes=tuple(axes))
 
 
 @row("keras.backend.batch_flatten")

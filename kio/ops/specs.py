@@ -142,3 +142,7 @@ def resized(images: Any, size: Any, method: str = "bilinear", **_: Any) -> Any:
 
 def resized_nearest(images: Any, size: Any, **_: Any) -> Any:
     return resized(images, size, "nearest")
+
+
+def resized_first(images: Any, size: Any, method: Any = 0, **_: Any) -> Any:
+    return resized(images, size, "nearest" if method in (1, "nearest") else "bilinear")

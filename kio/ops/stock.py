@@ -295,3 +295,10 @@ def cumsum(a: Arguments) -> Op:
 def silu(a: Arguments) -> Op:
     a.must(1.0, "beta")
     return NN, "Silu", {}, [a.first()], {}
+
+
+def repeat(a: Arguments) -> Op:
+    repeats = a.constant("repeats")
+    if isinstance(repeats, list) and len(repeats) != 1:
+        raise refuse(f"repeats of {a.function}", "a number, which all backends take", repeats)
+    return NUMPY, "Repeat", {"repeats": repeats, "axis": a.constant("axis")}, [a.first()], {}

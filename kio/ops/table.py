@@ -37,7 +37,8 @@ IDLE = frozenset(
 )
 # Attributes of nodes that change no number: types and counts of inputs, hints for gradients and kernels.
 _IDLE_ATTRIBUTES = re.compile(
-    r"T|T[a-z]+|N|SrcT|Index|Truncate|grad_[abxy]|incompatible_shape_error|is_sparse|[ab]_is_sparse|U|shape|index_type|explicit_paddings|_.*"
+    r"T|T[a-z]+|U|N|SrcT|Index|index_type|shape|Truncate|grad_[abxy]|[ab]_is_sparse|incompatible_shape_error"
+    r"|explicit_paddings|_.*"
 )
 # Parameters that are numbers, not tensors; those that a row calls computed may be tensors, too.
 SIZES = frozenset(
@@ -47,7 +48,7 @@ SIZES = frozenset(
         *("shape", "dims", "slice_spec", "num_or_size_splits", "perm", "start", "limit", "delta", "minlength"),
         *("offset_height", "offset_width", "target_height", "target_width", "window_shape", "dilations"),
         *("dilation_rate", "rates", "rate", "batch_dims", "num_lower", "num_upper", "ord", "dtype", "padding"),
-        *("data_format", "depth_radius", "central_fraction"),
+        *("data_format", "depth_radius", "central_fraction", "repeats", "shift"),
     }
 )
 

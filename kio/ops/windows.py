@@ -11,7 +11,7 @@ from keras import ops
 from kio.limits import TABLE_ITEMS
 from kio.ops.averages import averaged
 from kio.ops.table import row
-from kio.ops.values import last, tensor
+from kio.ops.values import last, sizes, tensor
 
 
 def _inner(value: Any, rank: int = 2) -> Any:
@@ -154,10 +154,9 @@ def conv2d_transpose(
 ) -> Any:
     steps, edges, layout = _window(strides, padding, data_format)
     made = ops.conv_transpose(input, tensor(filters, like=input), steps, edges, None, layout, 1)
-    if tuple(made.shape[1:]) != tuple(output_shape[1:]) or dilations is not None:
-        raise ValueError(
-            f"tf.nn.conv2d_transpose: expected an output of {tuple(made.shape)}, found {tuple(output_shape)}"
-        )
+    wanted = tuple(sizes(output_shape))
+    if tuple(made.shape[1:]) != wanted[1:] or any(n != 1 for n in dilations or ()):
+        raise ValueError(f"tf.nn.conv2d_transpose: expected an output of {tuple(made.shape)}, found {wanted}")
     return made
 
 

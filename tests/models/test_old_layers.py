@@ -18,9 +18,9 @@ keras = pytest.importorskip("keras")
 
 import kio  # noqa: E402
 import kio.layers  # noqa: E402
-from kio.ops import FUNCTIONS  # noqa: E402
 from kio.models.builder.configs import ConfigError  # noqa: E402
 from kio.models.eras.upgrade import UpgradeError  # noqa: E402
+from kio.ops import FUNCTIONS  # noqa: E402
 from tests import lanes  # noqa: E402
 from tests.models.old_layers import WRITERS, Corpus  # noqa: E402
 

@@ -58,8 +58,7 @@ def _attributes(definition: Config, named: Node, row: Row) -> Config:
     found: Config = {}
     for key, value in _object(definition.get("attr"), "attr").items():
         parameter = named.attributes.get(key)
-        known = parameter is not None and isinstance(value, dict)
-        found[key] = _value(key, value) if known else value
+        found[key] = value if parameter is None else _value(key, _object(value, key))
         # What says no more than the function's own default is left out.
         if parameter is not None and (found[key] == [] or (found[key] is False and not row.parameters[parameter])):
             del found[key]
