@@ -216,7 +216,7 @@ def bitwise_xor(x: Any, y: Any) -> Any:
     return ops.bitwise_xor(x, tensor(y, like=x))
 
 
-@row("clip_by_value", "ClipByValue(t, clip_value_min, clip_value_max)", stock=stock.clip, own=False)
+@row("clip_by_value", "ClipByValue(t, clip_value_min, clip_value_max)", stock=stock.clip)
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
     # TensorFlow bounds from above first: where the bounds cross, the lower one holds.
     t = tensor(t)

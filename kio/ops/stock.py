@@ -192,6 +192,9 @@ def matmul(a: Arguments) -> Op:
 
 def clip(a: Arguments) -> Op:
     low, high = a.constant("clip_value_min"), a.constant("clip_value_max")
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low > high:
+        # TensorFlow lets the lower bound hold, Keras the upper one.
+        raise refuse(f"bounds of {a.function}", "a lower one below the upper one", f"{low}, {high}")
     return NUMPY, "Clip", {"x_min": low, "x_max": high}, [a.first()], {}
 
 

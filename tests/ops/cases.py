@@ -327,6 +327,9 @@ case("keras.backend.batch_flatten", IMAGE)
 
 # ------------------------------------------------------------------ parts
 
+for _key in ([1], [slice(None), -1], [Ellipsis, slice(None, None, -1)], [slice(0, 9), None, slice(1, None)],
+             [Ellipsis, slice(2, 0, -1), slice(None)], [None, Ellipsis, slice(-2, None, 2)], [0, 1, 2]):  # fmt: skip
+    case("__operators__.getitem", _A, _key)
 case("slice", _A, [0, 1, 0], [2, -1, 3])
 case("Slice", _A, i(1, 0, 2), i(-1, 2, 2))
 case("strided_slice", _A, [0, 2, 0], [2, 0, 4], [1, -1, 2])

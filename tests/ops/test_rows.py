@@ -16,7 +16,7 @@ from kio.ops.stock import Arguments  # noqa: E402
 from kio.ops.table import row  # noqa: E402
 from tests.ops.cases import CASES, Case  # noqa: E402
 from tests.ops.make import EXPECTED  # noqa: E402
-from tests.ops.running import is_node, of_kio  # noqa: E402
+from tests.ops.running import is_node, of_kio, of_stock  # noqa: E402
 
 pytestmark = pytest.mark.keras
 ROWS = list({id(each): each for each in [*FUNCTIONS.values(), *NODES.values()]}.values())
@@ -81,6 +81,33 @@ def test_numbers_are_those_of_tensorflow(number: int, expected: Any) -> None:
         assert one.shape == other.shape
         assert one.dtype.kind == other.dtype.kind, f"{one.dtype}, TensorFlow: {other.dtype}"
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
+
+
+# Keras's mean of whole numbers is a fraction; a configuration does not say what the numbers are.
+APART = {("math.reduce_mean", "int32")}
+STOCK = [i for i, each in enumerate(CASES) if not is_node(each.name) and FUNCTIONS[each.name].stock is not None]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:Explicitly requested dtype", "ignore:The use of `x.T`")
+@pytest.mark.parametrize("number", STOCK, ids=[f"{i}-{CASES[i].name}" for i in STOCK])
+def test_keras_s_own_operation_gives_the_same(number: int, expected: Any) -> None:
+    case = CASES[number]
+    found = of_stock(case)
+    if found is None:
+        pytest.skip("Keras's operation means something else: kio's own stands for the call")
+    wanted = [expected[key] for j in range(9) if (key := f"{number}-{j}") in expected]
+    assert len(found) == len(wanted)
+    apart = (case.name, str(getattr(case.args[0], "dtype", ""))) in APART
+    for one, other in zip(found, wanted, strict=True):
+        assert one.shape == other.shape
+        equal = np.allclose(one, other, rtol=2e-5, atol=2e-6, equal_nan=True) and one.dtype.kind == other.dtype.kind
+        assert equal is not apart
+
+
+def test_what_keras_s_operation_would_do_otherwise_is_refused() -> None:
+    refused = {CASES[i].name for i in STOCK if of_stock(CASES[i]) is None}
+    assert {"clip_by_value", "repeat", "pad", "math.cumsum", "nn.silu", "split", "image.resize"} <= refused
+    assert not {"math.exp", "math.multiply", "math.reduce_sum", "reshape", "transpose"} & refused
 
 
 # ------------------------------------------------------------------ where kio and TensorFlow were apart

@@ -5,8 +5,8 @@
 What comes out is in Keras 3's own grammar, so everything behind it (the walk that makes it
 safe, the deserialisers) knows one grammar only.  What changes is said by tables, one module
 an era: ``keras0``, which makes Keras 1 of it, ``keras1``, ``keras2``; ``objects`` for what
-hangs on layers, ``graph`` for calls, ``tf_ops`` (with ``tf_rows``, ``tf_nodes`` and
-``tf_slices``) for TensorFlow functions in the place of layers, ``training`` for what was
+hangs on layers, ``graph`` for calls, ``tf_ops`` (with ``tf_nodes`` and the
+table of ``kio.ops``) for TensorFlow functions in the place of layers, ``training`` for what was
 compiled.
 
 Spec: the sources that each table names; an overview is in ``kio/formats/README.md``.
