@@ -31,37 +31,61 @@ CODEC = Codec("turned", hdf5=(40001, b"bits turned"), parameter="level", compres
               levels=(2, 1, 9), apply=apply, undo=undo)
 '''
 
-FORMAT = '''
-"""A head of text, one line a tensor, then the elements: a format over no container."""
+FORMAT = r'''
+"""A head of JSON, one row a tensor, then the elements: a format over no container."""
+
 import json
+
+from kio import dtypes
 from kio.checkpoint import Checkpoint
-from kio.errors import CorruptError, UnsupportedError
+from kio.containers import json_text
+from kio.errors import CorruptError, TruncatedError, UnsupportedError
 from kio.formats.format import Format
 from kio.raw import transfer_out
 from kio.raw.tensor import Extent, Tensor
 
-MAGIC = b"plain tensors\\n"
+MAGIC = b"plain tensors\n"
+
 
 def claims(probe):
     return probe.head.startswith(MAGIC)
 
+
 def open(probe):
+    """The tensors of the head."""
     source = probe.known(probe.source)
-    nbytes = int.from_bytes(source.read(len(MAGIC), 8), "little")
-    at = len(MAGIC) + 8 + nbytes
-    tensors = {}
-    for name, dtype, shape in json.loads(source.read(len(MAGIC) + 8, nbytes)):
-        size = Tensor(name, dtype, tuple(shape), problem="to be placed").nbytes
-        tensors[name] = Tensor(name, dtype, tuple(shape), [Extent(source, at, size)], limits=probe.limits)
+    start = len(MAGIC) + 8
+    nbytes = int.from_bytes(source.read(len(MAGIC), 8), "little") if source.nbytes >= start else source.nbytes
+    if nbytes > source.nbytes - start:
+        raise TruncatedError(f"head: expected {nbytes} bytes, found fewer", source=source.name)
+    # One byte beyond the limit is enough for the parser to name it.
+    rows = json_text.parse(source.read(start, min(nbytes, probe.limits.config_bytes + 1)), source.name, probe.limits)
+    tensors, at = {}, start + nbytes
+    for name, kind, shape in map(checked, rows.items() if isinstance(rows, dict) else ()):
+        size = dtypes.BY_NAME[kind].itemsize
+        for extent in shape:
+            size *= extent
+        tensors[name] = Tensor(name, kind, shape, [Extent(source, at, size)], limits=probe.limits)
         at += size
     if at != source.nbytes:
         raise CorruptError(f"file size: expected {at} bytes, found {source.nbytes}", source=source.name)
     return Checkpoint(tensors, format="plain", layout="flat", name=probe.name, source=source, closing=probe.closing)
 
+
+def checked(row):
+    name, rest = row
+    kind, *shape = rest if isinstance(rest, list) and rest else [None]
+    if kind not in dtypes.CODES or not all(type(extent) is int and 0 <= extent < 1 << 40 for extent in shape):
+        raise CorruptError(f"head: expected a type and a shape, found {str(rest)[:80]}", tensor=name)
+    return name, kind, tuple(shape)
+
+
 def create(target, contents, options):
-    if contents.config is not None or contents.metadata or options.compression:
+    """One file; what is no tensor is refused."""
+    if contents.config is not None or contents.metadata or contents.assets or options.compression:
         raise UnsupportedError("plain: expected tensors alone")
-    text = json.dumps([(n, v.dtype_name, v.shape) for n, v in contents.tensors.items()]).encode()
+    rows = {name: [value.dtype_name, *value.shape] for name, value in contents.tensors.items()}
+    text = json.dumps(rows, ensure_ascii=False).encode()
     head = MAGIC + len(text).to_bytes(8, "little") + text
     pieces, at = [(0, head)], len(head)
     for value in contents.tensors.values():
@@ -71,6 +95,7 @@ def create(target, contents, options):
     with target.file() as sink:
         transfer_out.write(sink, pieces, progress=options.progress)
         return sink.nbytes
+
 
 FORMAT = Format("plain", claims, open, create, suffixes=(".plain",), holds=("weights",), writes=("file",))
 '''
@@ -333,7 +358,7 @@ def test_a_format_whose_claims_raise_breaks_nothing(tmp_path):
 
 def test_what_kio_refuses_others_may_read(tmp_path):
     """A kind of file that kio knows and does not read, GGUF, is another's to claim."""
-    text = FORMAT.replace('b"plain tensors\\n"', 'b"GGUF"')
+    text = FORMAT.replace(r'b"plain tensors\n"', 'b"GGUF"')
     distribution(tmp_path, "reads-gguf", {"plain": text}, formats={"plain": "plain:FORMAT"})
     run(
         """

@@ -1,6 +1,6 @@
 """The contract that every registered format inherits (``kio.testing``), on its own corpus.
 
-A new format adds ``tests/corpus/<name>/``, and a row to ``CLASSES`` where something in it differs.
+A new format adds ``tests/corpus/<name>/``, and nothing here, unless something in it differs: see below.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
+import kio
 from kio.contents import Contents
 from kio.errors import FormatError, LimitError, UnknownFormatError
 from kio.formats import ORDER, open_checkpoint, written
@@ -60,6 +61,17 @@ def large_safetensors() -> bytes:
     return len(header).to_bytes(8, "little") + header + bytes(PAYLOAD)
 
 
+def large_of_its_own(name: str) -> bytes | None:
+    """What the format writes itself, where that is one file."""
+    for each in written("weights"):
+        if each.name == name and "file" in each.writes:
+            out = io.BytesIO()
+            kio.write(out, {"a": np.zeros(PAYLOAD // 4, "float32")}, format=name)
+            return out.getvalue()
+    return None  # shards are files of keras_weights, and nothing is read of what is refused
+
+
+# By other writers than kio.
 LARGE: dict[str, Callable[[], bytes]] = {
     "keras_archive": large_keras,
     "keras_h5": lambda: large_hdf5(legacy=True),
@@ -67,8 +79,7 @@ LARGE: dict[str, Callable[[], bytes]] = {
     "npz": large_npz,
     "safetensors": large_safetensors,
 }
-# Of these there is no such file: shards are files of keras_weights, and nothing is read of what is refused.
-WITHOUT = {"keras_shards", "tf_checkpoint", "refused"}
+# Formats of more than one file.
 SEVERAL = {"keras_shards", "tf_checkpoint"}
 # The CRC-32 of a zip covers everything that is read; HDF5 and safetensors have none.
 CHECKSUMMED = {"keras_archive", "npz"}
@@ -83,8 +94,7 @@ def contract(name: str) -> type[ReadingContract]:
         "checksummed": name in CHECKSUMMED,
         "several_files": name in SEVERAL,
     }
-    if name not in WITHOUT:
-        made["large"] = lambda self: LARGE[name]()
+    made["large"] = lambda self: LARGE[name]() if name in LARGE else large_of_its_own(name)
     return type(f"Test_{name}", (ReadingContract,), made)
 
 
