@@ -15,15 +15,14 @@ from kio.checkpoint import Checkpoint
 from kio.errors import CorruptError, FormatError
 from kio.formats import open_checkpoint, opened
 from kio.limits import DEFAULT, Limits
-from kio.mapping.plan import KERAS, SKIP_MISMATCH, Plan
-from kio.mapping.selection import Selection
 from kio.optional import needed
 from kio.raw import codecs, pending, transfer
-from kio.raw.reading import Reading
 from kio.raw.tensor import Tensor
 from kio.reports import DiffReport, TensorDiff, VerifyReport
 
+# What models alone need is imported where they are: files can be opened, verified and compared without.
 if TYPE_CHECKING:
+    from kio.mapping.plan import Plan
     from kio.models.load import LoadReport
 
 Source = Any  # path, os.PathLike, bytes, open binary file, h5py.File or Group, Checkpoint
@@ -106,7 +105,10 @@ def load_weights(
     (two to three times the largest of these).
     """
     with needed("kio.load_weights"):
+        from kio.mapping.plan import KERAS, SKIP_MISMATCH
+        from kio.mapping.selection import Selection
         from kio.models import load
+        from kio.raw.reading import Reading
 
     selection = Selection(
         include,
@@ -151,7 +153,9 @@ def load_model(
         UnsafeError: if the file needs code, under ``safe_mode``.
         MatchError, FormatError, OSError: as ``load_weights``.
     """
+    from kio.mapping.selection import Selection
     from kio.models import load
+    from kio.raw.reading import Reading
 
     selection, reading = Selection(original_backend=original_backend), Reading(verify, threads, limits)
     with needed("kio.load_model"), opened(filepath, limits) as checkpoint:
@@ -182,6 +186,7 @@ def plan(
     Reads: structure only, no payload.  The model is not touched.
     """
     with needed("kio.plan"):
+        from kio.mapping.selection import Selection
         from kio.models import load
 
     selection = Selection(

@@ -24,7 +24,7 @@ from kio.mapping.h5.rows import Row, Rows, leaves_of
 from kio.mapping.h5.stored import StoredLayer, StoredLayers
 from kio.mapping.old_optimizers import plain_sgd
 from kio.mapping.plan import Custom, Mismatch, Plan, Skipped
-from kio.mapping.selection import EVERYTHING, Chooser, Renamer, Selection
+from kio.mapping.selection import EVERYTHING, Selection
 from kio.mapping.tree import Leaf, Node, Part, Stack, Tree
 from kio.raw.tensor import Tensor
 
@@ -64,15 +64,13 @@ def match(checkpoint: Any, tree: Tree, selection: Selection = EVERYTHING) -> Pla
     if tree.name_sums is not None:
         tree.name_sums()
     stored = StoredLayers(checkpoint, selection.original_backend)
-    choose, renamed = selection.chooser(), selection.renamer()
-    found = _Match(stored, _stack(tree), choose, renamed, selection.by_name, selection.whole)
-    found.made.part = selection.part
+    found = _Match(stored, _stack(tree), selection)
     made = found.plan(checkpoint, _optimizers(tree) if selection.whole else [])
-    if choose is not None:
-        choose.check(checkpoint)
-    if renamed is not None:
-        renamed.meet(str(node.name) for node, _ in found.stack.layers)
-        renamed.check("a layer of the model")
+    if found.choose is not None:
+        found.choose.check(checkpoint)
+    if found.renamed is not None:
+        found.renamed.meet(str(node.name) for node, _ in found.stack.layers)
+        found.renamed.check("a layer of the model")
     return made
 
 
@@ -94,19 +92,12 @@ def _stack(tree: Tree) -> Stack:
 
 
 class _Match:
-    def __init__(
-        self,
-        stored: StoredLayers,
-        stack: Stack,
-        choose: Chooser | None,
-        renamed: Renamer | None,
-        by_name: bool,
-        whole: bool,
-    ) -> None:
-        self.stored, self.stack, self.choose, self.renamed, self.by_name = stored, stack, choose, renamed, by_name
-        self.whole = whole
+    def __init__(self, stored: StoredLayers, stack: Stack, selection: Selection) -> None:
+        self.stored, self.stack = stored, stack
+        self.choose, self.renamed = selection.chooser(), selection.renamer()
+        self.by_name, self.whole = selection.by_name, selection.whole
         self.left_out: dict[int, Leaf] = {}
-        self.made = Plan(rule=self.rule())
+        self.made = Plan(rule=self.rule(), part=selection.part)
         self.taken: set[str] = set()
         self.origins: list[Origin] = []
         self.seen = 0
