@@ -120,6 +120,37 @@ def test_a_weight_of_a_sample_beside_a_mask() -> None:
 
 
 @TRAINS
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(
+    ("weight", "expected"),
+    [
+        # Two axes are missing: tf.keras, too, lined the weights up with the last one.
+        ([1, 2], (1 + 9 + 16 + 36) + 2 * (4 + 25 + 49)),
+        # One axis is missing: each weight is that of a row.
+        ([[1, 0], [2, 1]], (1 + 4) + 2 * (16 + 25) + (36 + 49)),
+        ([[[1], [0]], [[2], [1]]], (1 + 4) + 2 * (16 + 25) + (36 + 49)),
+        ([[[1, 1]], [[2, 0]]], (1 + 4 + 9) + 2 * (16 + 36)),
+    ],
+)
+def test_weights_of_outputs_with_rows_of_steps(weight: Any, expected: float, masked: bool, eager: bool) -> None:
+    x = np.array([[[[1], [2]], [[3], [0]]], [[[4], [5]], [[6], [7]]]], "float32")
+    layers = [layer("Masking", "m", [], mask_value=0.0)] if masked else []
+    model = still(built(chain([2, 2, 1], *layers, layer("Activation", "a", [], activation="linear"))))
+    model.run_eagerly = eager
+    found = model.test_on_batch(x, 0 * x, sample_weight=np.array(weight, "float32"))
+    assert float(np.ravel(found)[0]) == pytest.approx(expected / (7 if masked else 8))
+
+
+@TRAINS
+def test_a_weight_of_a_sample_in_a_column_of_its_own() -> None:
+    masked = chain([2, 1], layer("Masking", "m", [], mask_value=0.0), layer("Activation", "a", [], activation="linear"))
+    x = np.array([[[1], [2]], [[3], [0]]], "float32")
+    found = still(built(masked)).test_on_batch(x, 0 * x, sample_weight=np.array([[1.0], [2.0]], "float32"))
+    assert float(np.ravel(found)[0]) == pytest.approx((1 + 4 + 2 * 9) / 3)
+
+
+@TRAINS
 def test_weights_of_outputs_with_and_without_steps() -> None:
     layers = [
         source("x", [None, 2, 1]),

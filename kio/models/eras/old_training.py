@@ -8,7 +8,7 @@ again trains by Keras 3's rules, which ``kio info`` and ``kio convert`` say befo
     towards sum / (N - 1), Keras 3 towards sum / N.  Outputs differ by a millionth to a few per cent, for
     small batches of small images; a layer of kio's in every network of convolutions would cost more.
 *   One weight a sample, for outputs with steps: tf.keras weighted whole samples; Keras 3 lines the
-    weights up with the last axis, which is the time.
+    weights up with the last axis, which is the time.  So with one weight a step, for outputs of a rank more.
 *   The loss of tf.keras has the penalties of weights that are not trained in it, too; a number that is always
     the same.
 *   A layer that is not trained trains nothing within it, as tf.keras had it.  Keras 3 asks each variable,
@@ -30,6 +30,7 @@ import keras
 from keras import ops
 
 from kio import layers as old
+from kio.keras_private import get_keras_mask
 from kio.ops.values import flatten, pack
 
 
@@ -124,11 +125,21 @@ def _spread(weight: Any, outputs: Any) -> Any:
 
 
 def _column(weight: Any, output: Any) -> Any:
-    if weight is None or len(weight.shape) != 1 or len(output.shape) != 3:
+    """Weights of one output; an axis is added where tf.keras added one: if they lack one of the losses' or the mask's.
+
+    Spec: ``squeeze_or_expand_dimensions`` of tf_keras 2.21's ``losses_utils``.
+    """
+    if weight is None or not len(weight.shape):
         return weight
-    # As many as there are, each in its own place: torch multiplies in place.
-    column = ops.expand_dims(ops.convert_to_tensor(weight), -1)
-    return column * ops.ones(ops.shape(output)[:2], dtype=column.dtype)
+    mask = get_keras_mask(output)
+    losses = ops.shape(output)[:-1] if mask is None else ops.shape(mask)
+    column = ops.convert_to_tensor(weight)
+    if len(weight.shape) == len(losses) - 1:
+        column = ops.expand_dims(column, -1)
+    elif mask is None or len(weight.shape) > len(losses):
+        return weight
+    # As many as there are, each in its own place: torch multiplies by the mask in place.
+    return column * ops.ones(losses, dtype=column.dtype)
 
 
 def _entered(model: Any, *args: Any, **kwargs: Any) -> Any:
