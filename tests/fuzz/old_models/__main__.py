@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -12,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,8 @@ class Campaign:
 
     def __init__(self, writer: str, backends: list[str], work: Path) -> None:
         self.writer, self.backends, self.work = writer, backends, work
-        self.batches = 0
+        # Batches are written ahead: two threads ask.
+        self.numbers = itertools.count(1)
 
     def _python(self, python: str, *arguments: str, **environment: str) -> None:
         given = {**os.environ, "PYTHONPATH": str(_ROOT), **environment}
@@ -50,26 +54,30 @@ class Campaign:
 
     def write(self, *arguments: str) -> Path:
         """One batch; the folder of its cases."""
-        self.batches += 1
-        folder = self.work / f"batch{self.batches:04d}"
+        folder = self.work / f"batch{next(self.numbers):04d}"
         self._python(self.writer, "tests.fuzz.old_models.generate", "--out", str(folder), *arguments)
         return folder
 
     def recipes(self, given: list[Any], *arguments: str) -> Path:
         """The same of these recipes."""
-        path = self.work / f"recipes{self.batches:04d}.json"
+        path = self.work / f"recipes{next(self.numbers):04d}.json"
         path.write_text(json.dumps(given))
         return self.write("--recipes", str(path), *arguments)
 
     def read(self, folder: Path, backends: list[str] | None = None) -> dict[tuple[str, str], dict[str, Any]]:
         """What each case comes to, by case and backend."""
         found = {}
-        for backend in backends or self.backends:
-            self._python(sys.executable, "tests.fuzz.old_models.compare", str(folder), KERAS_BACKEND=backend)
+        asked = backends or self.backends
+        with ThreadPoolExecutor(len(asked)) as readers:
+            list(readers.map(lambda backend: self._reader(folder, backend), asked))
+        for backend in asked:
             for line in (folder / f"{backend}.jsonl").read_text().splitlines():
                 each = json.loads(line)
                 found[each["case"], backend] = each
         return found
+
+    def _reader(self, folder: Path, backend: str) -> None:
+        self._python(sys.executable, "tests.fuzz.old_models.compare", str(folder), KERAS_BACKEND=backend)
 
     def settle(self, folder: Path, found: dict[tuple[str, str], dict[str, Any]]) -> None:
         """Call unstable what the writer itself computes otherwise after a nudge; changed in place."""
@@ -130,21 +138,35 @@ def main() -> int:
         return _run(campaign, options, kept)
 
 
+def _batches(campaign: Campaign, options: argparse.Namespace) -> Iterator[tuple[int, Path]]:
+    """How many models, and the folder of them; the next batch is written while one is read."""
+    if options.again:
+        paths = [path / "recipe.json" if path.is_dir() else path for path in options.again]
+        yield len(paths), campaign.recipes([json.loads(path.read_text()) for path in paths])
+        return
+    rows = [(k, min(options.batch, options.count - k)) for k in range(0, options.count, options.batch)]
+    with ThreadPoolExecutor(1) as ahead:
+
+        def begin(row: tuple[int, int]) -> Any:
+            return ahead.submit(campaign.write, "--seed", str(options.seed + row[0]), "--count", str(row[1]))
+
+        coming = begin(rows[0])
+        for k, (_, n) in enumerate(rows):
+            folder = coming.result()
+            if k + 1 < len(rows):
+                coming = begin(rows[k + 1])
+            yield n, folder
+
+
 def _run(campaign: Campaign, options: argparse.Namespace, kept: Path) -> int:
     started = time.monotonic()
     tally: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     failures: dict[str, dict[str, tuple[Any, str]]] = {}
     done = 0
-    while done < (options.count if not options.again else 1):
+    for n, folder in _batches(campaign, options):
         if time.monotonic() - started > options.seconds:
             break
-        n = min(options.batch, options.count - done)
-        if options.again:
-            paths = [path / "recipe.json" if path.is_dir() else path for path in options.again]
-            folder = campaign.recipes([json.loads(path.read_text()) for path in paths])
-        else:
-            folder = campaign.write("--seed", str(options.seed + done), "--count", str(n))
         found = campaign.read(folder)
         campaign.settle(folder, found)
         done += n

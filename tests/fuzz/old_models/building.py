@@ -119,14 +119,36 @@ def layer(given: dict[str, Any]) -> Any:
     return cls(cells if len(cells) > 1 else cells[0], **args) if cells is not None else cls(**args)
 
 
+@keras.utils.register_keras_serializable("kio_fuzz")
+class Rounding(keras.layers.Layer):  # type: ignore[misc]
+    """What other rounding would do: each number is moved by up to ``by`` of itself, and masks pass."""
+
+    def __init__(self, by: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.by, self.supports_masking = by, True
+
+    def call(self, x: Any) -> Any:
+        shape = tuple(x.shape)[1:]
+        factor = 1 + self.by * np.random.default_rng(len(shape)).uniform(-1, 1, shape)
+        return x * tf.constant(factor, x.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "by": self.by}
+
+
 class Graph:
     """A functional model under construction.
+
+    Args:
+        recipe: Of it.
+        nudge: How far the numbers between two nodes are moved, relative to themselves.
 
     Attributes:
         values: Tensors of each input and node, in lists.
     """
 
-    def __init__(self, recipe: dict[str, Any]) -> None:
+    def __init__(self, recipe: dict[str, Any], nudge: float = 0.0) -> None:
+        self.nudge = nudge
         self.layers = {key: layer(each) for key, each in recipe["layers"].items()}
         self.values: list[list[Any]] = []
         for each in recipe["inputs"]:
@@ -152,12 +174,14 @@ class Graph:
                     named[key] = given
             made = self.layers[node["layer"]](ins[0] if len(ins) == 1 else ins, **named)
         flat = list(made) if isinstance(made, (list, tuple)) else [made]
+        if self.nudge:
+            flat = [Rounding(self.nudge)(x) if x.dtype == tf.float32 and None not in x.shape[1:] else x for x in flat]
         self.values.append(flat)
         return flat
 
 
-def model(recipe: dict[str, Any]) -> Any:
-    """The model of a recipe: functional, or sequential where it says so."""
+def model(recipe: dict[str, Any], nudge: float = 0.0) -> Any:
+    """The model of a recipe: functional, or sequential where it says so; ``nudge`` as for Graph."""
     if "sequential" in recipe:
         made = keras.Sequential()
         first = recipe["inputs"][0]
@@ -165,7 +189,7 @@ def model(recipe: dict[str, Any]) -> Any:
         for each in recipe["sequential"]:
             made.add(layer(each))
         return made
-    graph = Graph(recipe)
+    graph = Graph(recipe, nudge)
     for node in recipe["nodes"]:
         graph.call(node)
     inputs = [graph.values[i][0] for i in range(len(recipe["inputs"]))]
@@ -234,12 +258,12 @@ def run(recipe: dict[str, Any], path: Path | None, nudge: float = 0.0) -> dict[s
     Args:
         recipe: What to build.
         path: Where the model goes; None writes none.
-        nudge: How far, relative to themselves, weights and inputs are moved before anything is computed.
+        nudge: How far, relative to themselves, weights, inputs, and what comes of each node are moved.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe["seed"])
     random.seed(recipe["seed"])
-    made = model(recipe)
+    made = model(recipe, nudge)
     fill(made, recipe["seed"])
     feed = data(recipe)
     if nudge:
