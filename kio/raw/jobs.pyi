@@ -5,3 +5,6 @@ class Jobs(Origins):
 
 class Span:
     def __new__(cls) -> Span: ...
+
+class Region:
+    def __new__(cls) -> Region: ...
