@@ -89,7 +89,7 @@ _HOME = {
     ),
 }
 
-_MODULES = ("background", "callbacks", "saving")
+_MODULES = ("background", "callbacks", "saving", "tf")
 
 __all__ = sorted([*_HOME, *_MODULES])
 

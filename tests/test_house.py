@@ -354,6 +354,7 @@ TOP = {
 }
 TOP |= {".ci", ".github", "csrc", "kio", "tests", "benchmarks"}
 IN_KIO = {
+    "tf.py",
     "__init__.py",
     "__init__.pxd",
     "__main__.py",

@@ -139,6 +139,7 @@ cdef class Strings:
         run: Where it is stored: offset and bytes.
     """
     cdef readonly tuple run
+    cdef readonly Source source          # None: that of the index
     cdef uint32_t crc
     cdef bint big
 
@@ -222,6 +223,7 @@ cdef class Bundle:
     cdef dict indexes                    # shard -> Index; None: of tensors without elements
     cdef dict slices                     # slice key -> (dtype, shape, shard, offset, nbytes, crc)
     cdef dict boxes                      # name -> extents of a tensor in slices
+    cdef Bundle full                     # where this is without one: with it
 
     def __cinit__(self, Source source, opener, limits=DEFAULT):
         self.source, self.opener, self.limits = source, opener, limits
@@ -472,9 +474,14 @@ cdef class Bundle:
         cdef Bundle other = Bundle.__new__(Bundle, self.source, self.opener, self.limits)
         other.numbers, other.shards, other.indexes, other.boxes = self.numbers, self.shards, self.indexes, self.boxes
         other.big_endian, other.nshards = self.big_endian, self.nshards
-        other.owners = self.owners.copy()
+        other.owners, other.full = self.owners.copy(), self.whole
         other.owners.pop(name, None)
         return other
+
+    @property
+    def whole(self):
+        """All tensors, where some were left out."""
+        return self if self.full is None else self.full
 
     def shape_of(self, str name):
         """Shape of a tensor, without making its Tensor."""

@@ -44,6 +44,9 @@ TABLE_MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 
 _HEAD_NBYTES = 512  # a tar header
 
+# What stands for the numbers of several files of a TensorFlow checkpoint of version 1.
+_SHARDS = re.compile(r"-\?{5}-of-(?:\?{5}|\d{5})$")
+
 # Attributes of the root of a legacy Keras file, or of its group of weights.  The last
 # two are those of Keras 0.x.
 LEGACY = frozenset({"model_config", "layer_names", "layer_names0", "nb_layers", "nb_params"})
@@ -117,7 +120,9 @@ class Probe:
     @cached_property
     def is_prefix(self) -> bool:
         """Whether the path is the prefix of a TensorFlow checkpoint, not a file itself."""
-        return self.path is not None and not os.path.lexists(self.path) and os.path.isfile(self.path + ".index")
+        if self.path is None or os.path.lexists(self.path):
+            return False
+        return os.path.isfile(self.path + ".index") or bool(version_1(self.path))
 
     @cached_property
     def head(self) -> bytes:
@@ -235,6 +240,31 @@ class Probe:
         """Give the file back, unless it was the caller's."""
         for source in self.closing:
             source.close()
+
+
+def version_1(prefix: str) -> list[str]:
+    """Files of a TensorFlow checkpoint of version 1, of which there may be several.
+
+    Args:
+        prefix: Path of its one file, or what comes before ``-00000-of-00002`` in the names of several; numbers may
+            be question marks behind it, as in state files.
+
+    Returns:
+        Their paths, in order; none where not all are there.
+    """
+    if os.path.isfile(prefix):
+        return [prefix]
+    folder, base = os.path.split(_SHARDS.sub("", prefix))
+    shard = re.compile(re.escape(base) + r"-(\d{5})-of-(\d{5})")
+    try:
+        with os.scandir(folder or ".") as entries:
+            matches = [match for entry in entries if (match := shard.fullmatch(entry.name))]
+    except OSError:
+        return []
+    names = sorted(match[0] for match in matches)
+    counts = {int(match[2]) for match in matches}
+    whole = len(counts) == 1 and counts == {len(names)} and all(f"-{n:05}-of-" in name for n, name in enumerate(names))
+    return [os.path.join(folder, name) for name in names] if whole else []
 
 
 def _is_h5py(what: Any) -> bool:

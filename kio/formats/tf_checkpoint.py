@@ -1,7 +1,8 @@
-"""TensorFlow checkpoints of version 2: an index, shards of data, and a state file that names the latest.
+"""TensorFlow checkpoints: of version 2, an index and shards of data; of version 1, tables; and a state file.
 
     PREFIX.index, PREFIX.data-00000-of-00001 …     one checkpoint; opened by PREFIX or by the index
-    checkpoint                                     the state file of a folder; opened by the folder
+    PREFIX, or PREFIX-00000-of-00002 …             one of version 1 (TensorFlow 0.x); opened by PREFIX or a file
+    checkpoint                                     the state file of a folder: names the latest; opened by the folder
 
 Checkpoints of ``tf.train.Checkpoint`` and Keras hold an object graph, which says what each tensor belongs to; it is
 ``Checkpoint.structure``.  Those of TensorFlow 1 have names alone.  A SavedModel keeps its variables in one more such
@@ -11,21 +12,24 @@ checkpoint, ``variables/variables``.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kio.checkpoint import Checkpoint
-from kio.containers import bundle
+from kio.containers import bundle, saved_slices
 from kio.containers.bundle import GRAPH, Bundle
 from kio.containers.checkpoint_state import NAME, CheckpointState, parse_state
 from kio.containers.folder import Folder
 from kio.containers.object_graph import ObjectGraph
 from kio.errors import CorruptError, LimitError, UnsupportedError, shown
 from kio.formats.format import Format
-from kio.formats.probe import Probe
+from kio.formats.probe import Probe, version_1
 from kio.limits import Limits
 from kio.raw.source import Source
+from kio.raw.tensor import Tensor
 
 _INDEX = ".index"
 # A folder with one of these is of another format, whatever else is in it.
@@ -53,7 +57,14 @@ def open(probe: Probe) -> Checkpoint:
     if probe.folder is not None:
         folder, base = probe.folder, latest(probe.folder, probe.limits)
         metadata["checkpoint"] = base
+        if base + _INDEX not in folder:
+            files = version_1(os.path.join(folder.name, base))
+            return _open_version_1(probe, folder, [os.path.relpath(file, folder.name) for file in files], metadata)
         index = folder.source(base + _INDEX)
+    elif (names := _files_of_version_1(probe)) is not None:
+        return _open_version_1(
+            probe, Folder(os.path.dirname(os.path.abspath(probe.path or "")), probe.limits), names, {}
+        )
     else:
         path = _path_of(probe)
         folder, base = Folder(os.path.dirname(path), probe.limits), os.path.basename(path)
@@ -84,6 +95,58 @@ def open(probe: Probe) -> Checkpoint:
         structure=graph,
         closing=closing,
     )
+
+
+def _files_of_version_1(probe: Probe) -> list[str] | None:
+    """Names of the files of a checkpoint of version 1, none for a file without a path; None for version 2."""
+    if probe.source is None:
+        files = [] if os.path.isfile(f"{probe.path}{_INDEX}") else version_1(str(probe.path))
+        return [os.path.basename(file) for file in files] or None
+    if not saved_slices.claims(probe.source, probe.limits):
+        return None
+    prefix = re.sub(r"-\d{5}-of-\d{5}$", "", probe.path or "")
+    if probe.path is None or prefix == probe.path:
+        return []
+    files = [os.path.basename(file) for file in version_1(prefix)]
+    if not files:
+        raise CorruptError(
+            "files: expected all of the numbers in its name, found some",
+            source=probe.name,
+            hint="copy all files of the checkpoint into one folder",
+        )
+    return files
+
+
+def _open_version_1(probe: Probe, folder: Folder, names: list[str], metadata: dict[str, Any]) -> Checkpoint:
+    """Tables of saved slices; ``names`` are none where the probe's own file is all."""
+    sources: list[Source] = []
+    try:
+        for name in names:
+            sources.append(folder.source(name))
+        tensors = saved_slices.open(sources or [probe.known(probe.source)], probe.limits)
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+    return Checkpoint(
+        tensors,
+        format="tf_checkpoint",
+        layout="tf_names",
+        name=probe.name,
+        source=probe.source,
+        metadata={**metadata, "checkpoint_version": 1, "shards": len(sources) or 1},
+        closing=(*probe.closing, *sources),
+    )
+
+
+def stored(checkpoint: Checkpoint) -> tuple[Mapping[str, Tensor], Mapping[str, int]]:
+    """All that an opened checkpoint of this format lists, the object graph too.
+
+    Returns:
+        Tensors and TensorFlow's numbers of their types, by name.
+    """
+    tensors: Any = checkpoint.tensors
+    return tensors.whole, tensors.numbers
 
 
 def read_bundle(index: Source, folder: Folder, base: str, limits: Limits) -> Bundle:
@@ -159,11 +222,11 @@ def latest(folder: Folder, limits: Limits) -> str:
     if not path:
         raise CorruptError("state file: expected a path of a checkpoint, found none", source=where)
     inside = relative(path, folder.name)
-    if inside is not None and inside + _INDEX in folder:
+    if inside is not None and _exists(folder, inside):
         return inside
     if os.path.isabs(path):
         moved = os.path.basename(path)
-        if moved and moved + _INDEX in folder:
+        if moved and _exists(folder, moved):
             return moved
         raise UnsupportedError(
             f"state file: expected a checkpoint of this folder, found {shown(path)}",
@@ -177,6 +240,10 @@ def latest(folder: Folder, limits: Limits) -> str:
         source=where,
         hint="copy all files of the checkpoint into the folder, or open another one by its prefix",
     )
+
+
+def _exists(folder: Folder, base: str) -> bool:
+    return base + _INDEX in folder or bool(version_1(os.path.join(folder.name, base)))
 
 
 def relative(path: str, folder: str) -> str | None:

@@ -667,12 +667,13 @@ cdef class Index:
         if texts.run is not None:
             # What is stored is one run, of which no part is an element's alone.
             offset, nbytes = texts.run
-            extents = (Extent(self.source, offset, nbytes),) if nbytes else ()
+            source = self.source if texts.source is None else texts.source
+            extents = (Extent(source, offset, nbytes),) if nbytes else ()
             stored = Tensor(name, "uint8", (nbytes,), extents, limits=self.limits)
             tensor = Tensor.__new__(Tensor)
             tensor.name, tensor.shape, tensor.nelems, tensor.nbytes = name, self.shape_of(name), row.nelems, nbytes
             tensor.dtype_name, tensor.dtype, tensor.itemsize = dtypes.TEXT, dtypes.numpy_dtype(dtypes.TEXT), 1
-            tensor.source, tensor.parts, tensor.stored, tensor.decode = self.source, extents, stored, texts
+            tensor.source, tensor.parts, tensor.stored, tensor.decode = source, extents, stored, texts
             return tensor
         if row.nelems:
             extents = self.expand(name, number) if row.kind == EXPAND else \

@@ -213,6 +213,46 @@ def names():
            "model.ckpt-1", metadata={"checkpoint_version": 2, "checkpoint": "model.ckpt-1", "shards": 1})  # fmt: skip
 
 
+def first():
+    """Version 1: one file, and two for variables of two devices."""
+    folder, known = folder_of("first"), {}
+    with tf.Graph().as_default():
+        with V1.variable_scope("emb", partitioner=V1.fixed_size_partitioner(2, axis=0)):
+            w = V1.get_variable("w", shape=(6, 4), initializer=V1.random_normal_initializer(seed=1), use_resource=False)
+        values = {}
+        for name in "float32 float64 int32 int64 int16 int8 uint8 uint16 bool complex64 float16".split():
+            array = rng.integers(0, 2, (3, 2)) if name == "bool" else rng.integers(-99, 99, (3, 2))
+            values[name] = V1.get_variable(name, initializer=tf.constant(array.astype(name)), use_resource=False)
+        values["same"] = V1.get_variable("same", initializer=tf.fill((40, 5), 7), use_resource=False)
+        values["string"] = V1.get_variable("string", initializer=tf.constant([b"ab", b""]), use_resource=False)
+        saver = V1.train.Saver(write_version=V1.train.SaverDef.V1)
+        with V1.Session() as session:
+            session.run(V1.global_variables_initializer())
+            saver.save(session, str(folder / "model.ckpt"), global_step=5, write_meta_graph=False, write_state=False)
+            known = session.run(values)
+            known["emb/w"] = np.concatenate(session.run(list(w)))
+    # TensorFlow's own reader does not read partitioned tensors, complex and half types of version 1.
+    expect(folder, "Version 1: most element types, a partitioned variable, one value repeated.", "model.ckpt-5",
+           "model.ckpt-5", known=known, metadata={"checkpoint_version": 1, "shards": 1})  # fmt: skip
+
+    folder = folder_of("first_sharded")
+    with tf.Graph().as_default():
+        with tf.device("/cpu:0"):
+            a = V1.get_variable("a", initializer=tf.ones([3]), use_resource=False)
+        with tf.device("/cpu:1"):
+            b = V1.get_variable("b", initializer=tf.ones([2]) * 2, use_resource=False)
+        saver = V1.train.Saver(write_version=V1.train.SaverDef.V1, sharded=True)
+        with V1.Session(config=V1.ConfigProto(device_count={"CPU": 2}, allow_soft_placement=True)) as session:
+            session.run(V1.global_variables_initializer())
+            saver.save(session, str(folder / "m.ckpt"), write_meta_graph=False)
+            known = session.run({"a": a, "b": b})
+    files = [path.name for path in folder.glob("m.ckpt-*")]
+    (folder / "checkpoint").write_text(f'model_checkpoint_path: "m.ckpt-?????-of-{len(files):05}"\n')
+    expect(folder, "Version 1 in several files, by a state file with a pattern.", ".", f"m.ckpt-?????-of-{len(files):05}",
+           known=known, metadata={"checkpoint_version": 1, "checkpoint": f"m.ckpt-?????-of-{len(files):05}",
+                                  "shards": len(files)})  # fmt: skip
+
+
 # ------------------------------------------------------------------------------ objects
 
 
@@ -383,7 +423,7 @@ def refused():
         lambda folder: (folder / "checkpoint").write_text("ckpt\n"))  # fmt: skip
 
 
-ALL = (types, variants, slices, sharded, shard_policy, names, objects, keras_weights, manager, variables, elsewhere, refused)
+ALL = (types, variants, slices, sharded, shard_policy, names, first, objects, keras_weights, manager, variables, elsewhere, refused)
 
 if __name__ == "__main__":
     for make in ALL:
