@@ -777,7 +777,8 @@ def box_of_key(tensor, key):
             box.append((0, 0))
             rest.append(slice(0, 0))
             continue
-        box.append((min(taken[0], taken[-1]), max(taken[0], taken[-1]) + 1))
+        first, last = taken[0], taken[len(taken) - 1]
+        box.append((min(first, last), max(first, last) + 1))
         # A negative step begins at the last element of the box.
         rest.append(slice(None, None, taken.step))
     return tuple(box), tuple(rest)

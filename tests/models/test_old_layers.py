@@ -169,9 +169,7 @@ def test_no_case_is_refused_that_is_not_in_the_tables() -> None:
 
 
 def test_argsort_of_unsigned_numbers_from_the_largest() -> None:
-    found = FUNCTIONS["argsort"].run(
-        keras.ops.convert_to_tensor(np.array([3, 0, 255, 3], "uint8")), -1, "DESCENDING"
-    )
+    found = FUNCTIONS["argsort"].run(keras.ops.convert_to_tensor(np.array([3, 0, 255, 3], "uint8")), -1, "DESCENDING")
     assert keras.ops.convert_to_numpy(found).tolist() == [2, 0, 3, 1]
 
 
