@@ -357,7 +357,15 @@ def reached(thing: Any) -> set[type]:
     return found
 
 
-PLAIN = ("builtins", "kio.mapping.plan", "kio.mapping.tree", "kio.models.report", "kio.raw.tensor", "kio.errors")
+PLAIN = (
+    "builtins",
+    "kio.mapping.plan",
+    "kio.mapping.nodes",
+    "kio.mapping.tree",
+    "kio.models.report",
+    "kio.raw.tensor",
+    "kio.errors",
+)
 
 
 def is_plain(thing: Any) -> None:

@@ -106,10 +106,12 @@ def read_weights(file: hdf5.File, group: str, source_name: str) -> Weights:
 
     def names_of() -> dict[str, str]:
         found = file.attribute_of_all("name")
+        if prefix:
+            found = {path.removeprefix(prefix): value for path, value in found.items() if path.startswith(prefix)}
         return {
-            path.removeprefix(prefix): text
+            path: text
             for path, value in found.items()
-            if path.startswith(prefix) and f"/{path}".endswith("/vars") and (text := text_of(value)) is not None
+            if (path.endswith("/vars") or path == "vars") and (text := text_of(value)) is not None
         }
 
     def attributes(path: str) -> Mapping[str, Any]:

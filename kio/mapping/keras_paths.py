@@ -20,6 +20,7 @@ from kio.mapping.keras3.by_name import match_names
 from kio.mapping.keras3.evidence import Contradiction, contradictions, touched
 from kio.mapping.keras3.reading import Options, Reading, form_of
 from kio.mapping.keras3.rules import RULES, Rule, paths
+from kio.mapping.keys import Pairs
 from kio.mapping.plan import Converted, Custom, Mismatch, Plan, Skipped, refusal
 from kio.mapping.selection import EVERYTHING, Selection
 from kio.mapping.stored import Stored
@@ -176,9 +177,7 @@ class _Assembly:
     def place(self, order: Iterable[Node]) -> None:
         """Fill ``pairs``: a variable once, where it is stored twice from the later place, as Keras does."""
         plan, reading = self.plan, self.reading
-        pairs: list[tuple[Tensor, Leaf] | None] = []
-        last: dict[int, int] = {}
-        twice = 0
+        pairs = Pairs()
         for node in order:
             i = node.index
             path = reading.paths[i] or ""
@@ -195,16 +194,10 @@ class _Assembly:
                 group = self.stored.groups.get(path, {})
                 plan.customs.append(Custom(node, path, {k: self.stored.tensors[n] for k, n in group.items()}))
                 continue
-            for tensor, leaf in zip(reading.fits[i], reading.kept.get(i, node.leaves), strict=True):
-                n = last.get(id(leaf.handle))
-                if n is not None:
-                    pairs[n] = None
-                    twice += 1
-                last[id(leaf.handle)] = len(pairs)
-                pairs.append((tensor, leaf))
-        if twice:
-            plan.notes.append(f"{twice} tensors belong to variables that are stored again later, which counts.")
-        self.divide([pair for pair in pairs if pair is not None] if twice else pairs)  # type: ignore[arg-type]
+            pairs.add(reading.fits[i], reading.kept.get(i, node.leaves))
+        if pairs.twice:
+            plan.notes.append(f"{pairs.twice} tensors belong to variables that are stored again later, which counts.")
+        self.divide(pairs.listed())
 
     def divide(self, pairs: list[tuple[Tensor, Leaf]]) -> None:
         """Into what is stored as it is, and what was kept in another form."""

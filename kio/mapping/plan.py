@@ -16,6 +16,7 @@ from typing import Any
 
 from kio import dtypes
 from kio.errors import MatchError, shown
+from kio.mapping import keys, nodes
 from kio.mapping.automatic import is_state
 from kio.mapping.tree import Leaf, Node
 from kio.raw.tensor import Tensor, specs
@@ -215,24 +216,19 @@ class Plan:
 
         Cost: a fifth of a microsecond a variable.
         """
-        leaves = [leaf for _, leaf in self.pairs]
-        self.pairs = list(zip(_specs([t for t, _ in self.pairs]), leaves, strict=True))
-        leaves += self.missing
-        leaves += self.keys
+        self.pairs = keys.release(self.pairs)
+        leaves = [*self.missing, *self.keys, *self.boxes]
         for each in self.converted:
             each.tensors, each.make = _specs(each.tensors), _described_only
             leaves.append(each.leaf)
         for skipped in self.skipped:
             leaves += skipped.leaves
         leaves += [each.leaf for each in self.mismatched if each.leaf is not None]
-        nodes = {leaf.node for leaf in leaves}
+        nodes.release(leaves)
         for custom in self.customs:
             custom.tensors = _spec_of_each(custom.tensors)
-            nodes.add(custom.node)
-        nodes.update(node for node, _ in self.assets)
-        for leaf in leaves:
-            leaf.handle = None
-        for node in nodes:
+            custom.node.release()
+        for node, _ in self.assets:
             node.release()
         self.finished, self.finishing = [], []
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kio.mapping.keys import grouped
 from kio.raw.tensor import Tensor
 
 
@@ -12,7 +13,8 @@ class Stored:
     """What a checkpoint holds, by object.
 
     Attributes:
-        tensors: The checkpoint.
+        checkpoint: The file.
+        tensors: What it holds.
         groups: Object path → key → name of the tensor.  The root's path is ``""``.
         loose: Names that follow no ``<object>/vars/<key>`` pattern.
         names: Object path → the name its writer stored beside it (Keras 3.6 and later).
@@ -20,28 +22,12 @@ class Stored:
     """
 
     def __init__(self, checkpoint: Any) -> None:
-        self.tensors: Mapping[str, Tensor] = checkpoint
-        self.groups: dict[str, dict[str, str]] = {}
-        self.loose: list[str] = []
+        self.checkpoint = checkpoint
+        # Without the checkpoint's help for names that are not there: these come from it.
+        self.tensors: Mapping[str, Tensor] = getattr(checkpoint, "tensors", checkpoint)
         metadata = getattr(checkpoint, "metadata", None) or {}
         # TensorFlow on Windows joined paths with backslashes.
-        backslashes = metadata.get("separator") == "\\"
-        groups = self.groups
-        for name in checkpoint:
-            shown = name.replace("\\", "/") if backslashes else name
-            cut = shown.rfind("/vars/")
-            if cut > 0:
-                path, key = shown[:cut], shown[cut + 6 :]
-            elif shown.startswith("vars/"):
-                path, key = "", shown[5:]
-            else:
-                self.loose.append(name)
-                continue
-            group = groups.get(path)
-            if group is None:
-                groups[path] = {key: name}
-            else:
-                group[key] = name
+        self.groups, self.loose = grouped(self.tensors, metadata.get("separator") == "\\")
         names: Mapping[str, str] = getattr(checkpoint, "names_of", None) or {}
         self.names = {path[:-4].rstrip("/"): name for path, name in names.items() if path.endswith("vars")}
         self.version = version_of(metadata)

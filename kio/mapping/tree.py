@@ -5,14 +5,18 @@
 
 A Tree keeps the *attribute graph*, not paths: the same object may hang in several
 places, and which of them a file uses is a matter of the writer's version.  Rules turn
-the graph into keys (``keras_paths``).
+the graph into keys (``keras_paths``).  Nodes, leaves and containers are compiled (``nodes``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from kio.mapping.nodes import Container as Container
+from kio.mapping.nodes import Leaf as Leaf
+from kio.mapping.nodes import Node as Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,134 +34,6 @@ class Form:
     shape: tuple[int, ...]
     make: Callable[[Sequence[Any]], Any]
     unmake: Callable[[Sequence[Any]], Any]
-
-
-class Leaf:
-    """One model variable under one key of its object.
-
-    Attributes:
-        key: Key in the object's own store: ``"0"``, ``"1"``, …
-        path: Path for messages, as the framework spells it, e.g. ``"dense/kernel"``.
-        name: Name of the variable alone, e.g. ``"kernel"``.
-        shape: In elements.
-        dtype: Name of a row of ``kio.dtypes``.
-        handle: The live variable; opaque here.
-        node: The object that owns it.
-    """
-
-    __slots__ = ("dtype", "handle", "key", "name", "node", "path", "shape")
-
-    def __init__(
-        self, key: str, path: str, name: str, shape: tuple[int, ...], dtype: str, handle: Any, node: Node
-    ) -> None:
-        self.key = key
-        self.path = path
-        self.name = name
-        self.shape = shape
-        self.dtype = dtype
-        self.handle = handle
-        self.node = node
-
-    def __repr__(self) -> str:
-        return f"Leaf({self.path}, {self.dtype}{list(self.shape)})"
-
-
-_NO_FORMS: Mapping[str, Form] = {}
-_NO_KEYS: Mapping[Leaf, str] = {}
-
-
-class Node:
-    """One saveable object.
-
-    Attributes:
-        index: Position in ``Tree.nodes``.
-        cls: Class name in snake case; containers name their members by it.
-        kind: ``"Functional"``, ``"Sequential"``, ``"Layer"``, ``"Optimizer"``, …: what decides
-            how the object is walked and how strictly it is loaded.
-        name: The object's own name, or None.
-        entries: ``(attribute, child)`` in the order of the newest writer.
-        leaves: Its own variables in the order of their keys.
-        expects: Number of keys the object insists on, or None where it does not count.
-        loads: Whether it reads variables at all.
-        custom: It runs code of its own on a dict-like view of what is stored for it.
-        built: False where the object has not made its variables yet.
-        rivals: Names that prove, if stored, that the state is of another kind of object.
-        assets: Whether it loads assets.
-        skip: Leave it and what hangs only on it alone.
-        forms: By key of a leaf: the form in which another version of the framework kept it.
-        spare: Shapes of variables that older writers kept for it to no use.
-        others: Keys of its leaves under another order, which counts where only that one fits.
-        table: It had a table of words or a summary among its weights in tf.keras, which is no variable here.
-        handle: The live object; opaque here.
-        after: What remains to be done once its variables are set, or None.
-    """
-
-    __slots__ = (
-        "after",
-        "assets",
-        "built",
-        "cls",
-        "custom",
-        "entries",
-        "expects",
-        "forms",
-        "handle",
-        "index",
-        "kind",
-        "leaves",
-        "loads",
-        "name",
-        "others",
-        "rivals",
-        "skip",
-        "spare",
-        "table",
-    )
-
-    def __init__(self, index: int, cls: str, kind: str, name: str | None, handle: Any = None) -> None:
-        self.index = index
-        self.cls = cls
-        self.kind = kind
-        self.name = name
-        self.handle = handle
-        self.entries: list[tuple[str, Child]] = []
-        self.leaves: list[Leaf] = []
-        self.expects: int | None = None
-        self.loads = False
-        self.custom = False
-        self.built = True
-        self.rivals: frozenset[str] = frozenset()
-        self.assets = False
-        self.skip = False
-        self.forms: Mapping[str, Form] = _NO_FORMS
-        self.spare: Sequence[tuple[int, ...]] = ()
-        self.others: Mapping[Leaf, str] = _NO_KEYS
-        self.table = False
-        self.after: Callable[[], None] | None = None
-
-    def release(self) -> None:
-        """Let go of the live object and of all that hangs on it; what it was called stays."""
-        self.handle = self.after = None
-        self.entries, self.leaves, self.forms, self.others = [], [], _NO_FORMS, _NO_KEYS
-
-    def __repr__(self) -> str:
-        return f"Node({self.cls} {self.name!r}, {len(self.leaves)} leaves, {len(self.entries)} entries)"
-
-
-class Container:
-    """A list, tuple, set or the values of a dict; members that save nothing are left out.
-
-    Nested containers stay even when empty: their place counts when others are named.
-    """
-
-    __slots__ = ("items", "kind")
-
-    def __init__(self, kind: str, items: list[Child] | None = None) -> None:
-        self.kind = kind
-        self.items: list[Child] = [] if items is None else items
-
-    def __repr__(self) -> str:
-        return f"Container({self.kind}, {len(self.items)} items)"
 
 
 Child = Node | Container

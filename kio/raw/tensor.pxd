@@ -57,6 +57,9 @@ cdef class TensorSpec:
     cdef readonly str problem            # why it cannot be read, or None
 
 
+cdef TensorSpec spec_of(given)           # a Tensor, or a TensorSpec, which stays
+
+
 cdef struct Row:
     uint64_t offset          # plain: first byte; else whatever the container needs to expand
     uint64_t nbytes          # decoded

@@ -32,6 +32,10 @@ cdef uint8_t[128] OPAQUE
 for _code, _row in enumerate(TABLE):
     ITEMSIZES[_code], OPAQUE[_code] = _row.itemsize, _row.name.startswith("opaque")
 
+# Names by row number; NumPy's dtypes by row number, twice that, and one more in big-endian order, as they are needed.
+cdef list NAMES = [row.name for row in TABLE]
+cdef list NUMPY = [None] * (2 * len(TABLE))
+
 # transfer, which stands on this module: what a tensor is asked for it has read there.
 cdef object READER = None
 
@@ -304,19 +308,19 @@ cdef class TensorSpec:
 
 def specs(tensors):
     """The ``TensorSpec`` of each Tensor; one that is given as such stays.  Cost: a tenth of a microsecond each."""
+    return [spec_of(tensor) for tensor in tensors]
+
+
+cdef TensorSpec spec_of(given):
     cdef Tensor tensor
     cdef TensorSpec spec
-    cdef list found = []
-    for each in tensors:
-        if isinstance(each, TensorSpec):
-            found.append(each)
-            continue
-        tensor = each
-        spec = TensorSpec.__new__(TensorSpec)
-        spec.name, spec.dtype_name, spec.shape = tensor.name, tensor.dtype_name, tensor.shape
-        spec.nbytes, spec.problem = tensor.nbytes, tensor.problem
-        found.append(spec)
-    return found
+    if isinstance(given, TensorSpec):
+        return given
+    tensor = given
+    spec = TensorSpec.__new__(TensorSpec)
+    spec.name, spec.dtype_name, spec.shape = tensor.name, tensor.dtype_name, tensor.shape
+    spec.nbytes, spec.problem = tensor.nbytes, tensor.problem
+    return spec
 
 
 cdef uint64_t _nelems(str name, tuple shape, uint64_t itemsize, limits) except? 0xDEAD:
@@ -457,6 +461,13 @@ cdef bint _tiled(list boxes, tuple shape, list axes):
             sign = -1 if (sum(ends) + (each is None)) % 2 else 1
             corners[corner] = corners.get(corner, 0) + sign
     return not any(corners.values())
+
+
+cdef object _numpy_dtype(int code, bint big_endian):
+    found = NUMPY[2 * code + big_endian]
+    if found is None:
+        found = NUMPY[2 * code + big_endian] = dtypes.numpy_dtype(NAMES[code], big_endian)
+    return found
 
 
 cdef struct Run:
@@ -640,10 +651,10 @@ cdef class Index:
         if row.kind == PLAIN:
             # Sealed already: build without the constructor's checks.
             tensor = Tensor.__new__(Tensor)
-            tensor.name, tensor.dtype_name, tensor.shape = name, TABLE[row.dtype].name, shape
-            tensor.itemsize = TABLE[row.dtype].itemsize
+            tensor.name, tensor.dtype_name, tensor.shape = name, NAMES[row.dtype], shape
+            tensor.itemsize = ITEMSIZES[row.dtype]
             tensor.swapped = row.big != HOST_IS_BIG and tensor.itemsize > 1
-            tensor.dtype = dtypes.numpy_dtype(tensor.dtype_name, bool(row.big and tensor.itemsize > 1))
+            tensor.dtype = _numpy_dtype(row.dtype, row.big and tensor.itemsize > 1)
             tensor.nelems, tensor.nbytes = row.nelems, row.nbytes
             tensor.source, tensor.plain, tensor.offset = self.source, True, row.offset
             tensor.parts = ()

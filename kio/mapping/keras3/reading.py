@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from kio.mapping import cudnn
 from kio.mapping.automatic import is_automatic
-from kio.mapping.keras3.rules import Rule, children
+from kio.mapping.keras3.rules import Rule
+from kio.mapping.keys import Fit, children, visit
 from kio.mapping.old_optimizers import in_old_order, plain_sgd
 from kio.mapping.plan import refusal
 from kio.mapping.selection import Chooser
@@ -108,38 +109,17 @@ class Reading:
 
     def walk(self) -> None:
         """Visit depth first; a node is done when it and everything below it fits."""
-        tree, rule, paths = self.tree, self.rule, self.paths
-        done = [node.skip for node in tree.nodes]
-        active = [False] * len(done)
-        left = _RETRIES * (len(done) + 50)
-        stack: list[tuple[Node | None, Iterator[tuple[Node, str]]]] = [(None, iter([(tree.root, "")]))]
-        whole = [True]
-        while stack:
-            owner, steps = stack[-1]
-            step = next(steps, None)
-            if step is None:
-                stack.pop()
-                fine = whole.pop()
-                if owner is not None:
-                    active[owner.index] = False
-                    fine = done[owner.index] = fine and paths[owner.index] is not None
-                    whole[-1] &= fine
-                continue
-            node, path = step
-            i = node.index
-            if done[i] or active[i]:
-                if node.skip:
-                    self.left_out.add(path)
-                continue
-            fits = paths[i] is not None or self.attempt(node, path)
-            if not node.entries or left < 0:
-                done[i] = fits
-                whole[-1] &= fits
-                continue
-            left -= 1
-            active[i] = True
-            stack.append((node, children(node, path, rule, done, self.arrange)))
-            whole.append(True)
+        done = [node.skip for node in self.tree.nodes]
+        fit = None
+        if self.choose is None and self.renamed is None and self.rule.keys == "index":
+            stored, of_keras3 = self.stored, self.rule.since >= (3,)
+            fit = Fit(stored.groups, stored.tensors, cudnn.CELLS, of_keras3, refusal, self.paths, self.fits, self.order)
+
+        def steps(node: Node, path: str) -> Iterator[tuple[Node, str]]:
+            return children(node, path, self.rule, done, self.arrange)
+
+        visit(self.tree.root, done, self.paths, steps, self.attempt, self.left_out, _RETRIES * (len(done) + 50), fit)
+        self.used += fit.used if fit is not None else 0
 
     def arrange(self, container: Container, path: str) -> list[tuple[Node, str]]:
         """The members of a set with their paths, as far as the file proves them.

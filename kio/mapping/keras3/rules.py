@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from kio.mapping.keys import children
 from kio.mapping.tree import Child, Container, Node, Tree
 
 DEPENDENCIES = "_layer_checkpoint_dependencies"
@@ -132,62 +133,6 @@ def has_weights(child: Child) -> bool:
                 seen.add(id(c))
                 todo.append(c)
     return False
-
-
-Arrange = Callable[[Container, str], list[tuple[Node, str]]]
-
-
-def members(
-    container: Container,
-    path: str,
-    rule: Rule,
-    visited: list[bool],
-    arrange: Arrange | None = None,
-    seen: set[int] | None = None,
-) -> Iterator[tuple[Node, str]]:
-    """The objects in a container with their paths, named as the writer named them.
-
-    Args:
-        visited: By ``Node.index``; read while iterating, for writers whose counters depend on it.
-        arrange: Finds out what the members of a set were called; None goes by their order here.
-    """
-    if container.kind == "set" and (arrange is not None or not rule.sets):
-        if rule.sets and arrange is not None:
-            yield from arrange(container, path)
-        return
-    used: dict[str, int] = {}
-    for item in container.items:
-        if isinstance(item, Node):
-            # What the reader skips the writer did not.
-            if visited[item.index] and not item.skip and not rule.count_visited:
-                continue
-            cls = item.cls
-        elif rule.nested:
-            cls = "container"
-        else:
-            continue
-        n = used.get(cls, -1) + 1
-        used[cls] = n
-        name = f"{path}/{cls}_{n}" if n else f"{path}/{cls}"
-        if isinstance(item, Node):
-            yield item, name
-        else:
-            seen = {id(container)} if seen is None else seen
-            if id(item) not in seen:
-                seen.add(id(item))
-                yield from members(item, name, rule, visited, arrange, seen)
-
-
-def children(
-    node: Node, path: str, rule: Rule, visited: list[bool], arrange: Arrange | None = None
-) -> Iterator[tuple[Node, str]]:
-    """Every object that a writer reaches from a node, with its path; visited ones included."""
-    prefix = path + "/" if path else ""
-    for name, child in rule.entries(node):
-        if isinstance(child, Node):
-            yield child, prefix + (rule.inner if name == "inner_optimizer" else name)
-        else:
-            yield from members(child, prefix + name, rule, visited, arrange)
 
 
 def walk(tree: Tree, rule: Rule) -> Iterator[tuple[Node, str]]:

@@ -14,12 +14,16 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
+from kio.keras_private import is_own
+from kio.mapping.nodes import describe
 from kio.mapping.tree import Leaf, Node
 from kio.models.live import int4
 
 Loader = Callable[[Any, Node], None]
 
 _KEYS = tuple(map(str, range(64)))
+# Without the properties around them, which look for a scope that changes them.
+_PRIVATE = ("_path", "_name", "_shape", "_dtype")
 
 # Keys that hold nothing for a layer that was not quantized in groups.
 _OPTIONAL = frozenset({"kernel_zero", "g_idx"})
@@ -39,17 +43,13 @@ def loader_of(cls: type) -> Loader | None:
 
 
 def _set_leaves(node: Node, variables: Sequence[Any]) -> None:
-    leaves = []
-    for i, v in enumerate(variables):
-        key = _KEYS[i] if i < len(_KEYS) else str(i)
-        try:
-            path, name, shape, dtype = v._path, v._name, v._shape, v._dtype
-        except AttributeError:
-            path, name, shape, dtype = v.path, v.name, v.shape, str(v.dtype)
-        if type(shape) is not tuple:
-            shape = tuple(shape)
-        leaves.append(Leaf(key, path, name, shape, dtype, v, node))
-    node.leaves = leaves
+    try:
+        describe(node, variables, _KEYS, _PRIVATE)
+    except (AttributeError, TypeError):
+        node.leaves = [
+            Leaf(str(i), str(v.path), str(v.name), tuple(v.shape), str(getattr(v, "_dtype", None) or v.dtype), v, node)
+            for i, v in enumerate(variables)
+        ]
 
 
 def _own(obj: Any) -> list[Any]:
@@ -124,7 +124,7 @@ def quantizable(main: str, obj: Any, node: Node) -> None:
     if not _begin(obj, node):
         return
     mode = getattr(obj, "quantization_mode", None)
-    spec = getattr(obj, "variable_serialization_spec", None)
+    spec = _spec(obj)
     if spec is None and mode in (None, "int4"):
         # Of the modes of those days int4 alone has been kept otherwise since.
         own = [main, "bias"] if main == "kernel" else [main]
@@ -150,9 +150,29 @@ def quantizable(main: str, obj: Any, node: Node) -> None:
         node.forms = int4.forms(obj, node)
     lora = (f"lora_{main}_a", f"lora_{main}_b") if getattr(obj, "lora_enabled", False) else ()
     flags = {"is_gptq_calibrated": mode == "gptq", "is_awq_calibrated": mode == "awq"}
-    kept = {name: value for name, value in flags.items() if getattr(obj, name, False) != value}
+    kept = {name: value for name, value in flags.items() if _mark(obj, name) != value}
     if lora or (kept and main == "kernel"):
         node.after = partial(_finish, obj, kept if main == "kernel" else {}, lora)
+
+
+def _spec(obj: Any) -> Any:
+    """Names of what a layer stores, by quantization mode; Keras's own classes make one for every instance."""
+    made = getattr(type(obj), "variable_serialization_spec", None)
+    if not isinstance(made, property) or not is_own(made.fget):
+        return getattr(obj, "variable_serialization_spec", None)
+    found = _specs.get(made)
+    if found is None:
+        found = _specs[made] = obj.variable_serialization_spec
+    return found
+
+
+# By property of a class; those of Keras alone, which stay.
+_specs: dict[property, Any] = {}
+
+
+def _mark(obj: Any, name: str) -> Any:
+    """An attribute that most layers have not got: a torch module is slow to say so."""
+    return getattr(obj, name, False) if name in obj.__dict__ or hasattr(type(obj), name) else False
 
 
 def lookup(obj: Any, node: Node) -> None:

@@ -103,5 +103,11 @@ def _new(variables: Sequence[Any], seen: set[int]) -> list[Any]:
 def _leaf(variable: Any, node: Node) -> Leaf:
     shape = tuple(variable.shape)
     return Leaf(
-        "", variable.path, variable.name, shape, str(getattr(variable, "_dtype", variable.dtype)), variable, node
+        "",
+        str(variable.path),
+        str(variable.name),
+        shape,
+        str(getattr(variable, "_dtype", variable.dtype)),
+        variable,
+        node,
     )

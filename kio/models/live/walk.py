@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from kio.errors import MatchError, shown
 from kio.keras_private import is_own
+from kio.mapping.nodes import Barred, Kinds
 from kio.mapping.selection import nearest
 from kio.mapping.tree import Child, Container, Node, Stack, Tree
 from kio.models.live import loading, optimizer_order
@@ -92,15 +93,14 @@ class _Class:
         kind: As ``_kind_of``.
         skip: Attributes that are not walked.
         evaluate: Class attributes that each instance must be asked for.
-        shadowed: Class attributes that win over the instance's ``__dict__``.
-        layouts: What ``walked`` gave, by the attributes of an instance.
+        barred: Attributes of an instance's ``__dict__`` that are not walked: class attributes win over some.
         listed: Instances list their attributes themselves, so ``dir`` must be asked.
         modules: Instances are torch modules, with attributes outside ``__dict__``.
         loader: Describes an instance's own variables.
     """
 
     __slots__ = (
-        "assets", "cls", "evaluate", "kind", "layouts", "listed", "loader", "modules", "shadowed", "skip",
+        "assets", "barred", "cls", "evaluate", "kind", "listed", "loader", "modules", "skip",
     )  # fmt: skip
 
     def __init__(self, obj: Any) -> None:
@@ -135,14 +135,7 @@ class _Class:
                 self.evaluate.append(name)
             elif _code_of(raw):
                 self.evaluate.append(name)
-        self.shadowed = frozenset(shadowed)
-        self.layouts: dict[tuple[str, ...], tuple[str, ...]] = {}
-
-    def walked(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of an instance's own attributes that Keras looks at."""
-        return tuple(
-            name for name in names if not (name in self.skip or name in self.shadowed or name.startswith("__"))
-        )
+        self.barred = Barred(self.skip | shadowed)
 
 
 def _is_pure(name: str, raw: property) -> bool:
@@ -164,21 +157,11 @@ def _code_of(value: Any) -> int:
     return _SET if isinstance(value, set) else _PLAIN
 
 
-class _Codes(dict[type, int]):
-    """``_code_of`` by type, filled as types turn up; lives as long as one walk."""
-
-    def of(self, value: Any) -> int:
-        code = self.get(type(value))
-        if code is None:
-            code = self[type(value)] = _code_of(value)
-        return code
-
-
 class _Walk:
     """One walk over the object graph of a model."""
 
     def __init__(self, skipped: Iterable[Any]) -> None:
-        self.codes = _Codes()
+        self.codes = Kinds(_code_of)
         self.nodes: list[Node] = []
         self.by_id: dict[int, Node] = {}
         self.containers: dict[int, Container | None] = {}
@@ -208,7 +191,7 @@ class _Walk:
                 info = _classes[cls] = _Class(obj)
             self.infos[cls] = info
         name = getattr(obj, "name", None)
-        node = Node(len(self.nodes), info.cls, info.kind, name if isinstance(name, str) else None, obj)
+        node = Node(len(self.nodes), info.cls, info.kind, str(name) if isinstance(name, str) else None, obj)
         self.nodes.append(node)
         self.by_id[id(obj)] = node
         if id(obj) in self.skipped:
@@ -227,23 +210,12 @@ class _Walk:
         if info.listed:
             self.fill_listed(node, obj, info)
             return
-        found: list[tuple[str, Any]] = []
         codes, table = self.codes, obj.__dict__
-        # Instances of a class mostly have the same attributes in the same order.
-        layout = tuple(table)
-        names = info.layouts.get(layout)
-        if names is None:
-            names = info.layouts[layout] = info.walked(layout)
-        for name in names:
-            value = table[name]
-            code = codes.get(type(value))
-            if code or (code is None and codes.of(value)):
-                found.append((name, value))
+        found = codes.leading(table, info.barred)
         if info.modules:
             for inner in (table["_parameters"], table["_modules"], table["_buffers"]):
-                for name in info.walked(inner):
-                    if not name[0].isdigit() and codes.of(inner[name]):
-                        found.append((name, inner[name]))
+                if inner:
+                    found += codes.leading(inner, info.barred, False)
         for name in info.evaluate:
             try:
                 value = getattr(obj, name)
@@ -294,12 +266,7 @@ class _Walk:
             return known  # type: ignore[return-value]
         codes = self.codes
         items = list(value.values() if code == _DICT else value)
-        for cls in set(map(type, items)):
-            if cls not in codes:
-                break
-            if codes[cls]:
-                break
-        else:
+        if codes.plain(items):
             self.containers[id(value)] = None
             self.keep.append(value)
             return None

@@ -17,8 +17,7 @@ from kio.models.memory.fetch import Fetch, general, here, later
 
 
 def _destinations(targets: Sequence[Any]) -> list[Memory | None]:
-    places = torch_memory.Places()
-    return [places.memory(variable) for variable in targets]
+    return list(torch_memory.Places().memories(targets))
 
 
 def _settled(targets: Sequence[Any]) -> None:

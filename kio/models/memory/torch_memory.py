@@ -59,6 +59,27 @@ class Places:
             return None
         return value.data_ptr(), value.nbytes
 
+    def memories(self, targets: Sequence[Any]) -> list[tuple[int, int] | None]:
+        """``memory`` of each; what is already there as it should be is found without further calls."""
+        found: list[tuple[int, int] | None] = []
+        plain, strided = self._plain, torch.strided
+        for variable in targets:
+            kind = _KINDS.get(getattr(variable, "_dtype", ""))
+            value: Any = getattr(variable, "_value", None)
+            if (
+                kind is not None
+                and type(value) in _OWN
+                and value.dtype is kind
+                and value.is_cpu
+                and value.layout is strided
+                and value.is_contiguous()
+                and plain[type(variable)]
+            ):
+                found.append((value.data_ptr(), value.nbytes))
+            else:
+                found.append(self.memory(variable))
+        return found
+
     def fits(self, variable: Any) -> bool:
         """Whether an array of the variable's own dtype can be copied into its value."""
         kind = _KINDS.get(variables.dtype_of(variable))
