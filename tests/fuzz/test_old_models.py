@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.fuzz.old_models.__main__ import Campaign
 from tests.fuzz.old_models.minimise import measure, minimise
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,27 @@ def test_old_models_mean_what_they_meant(tmp_path: Path) -> None:
     # Not because nothing was compared.
     equal = {backend: int(n) for backend, n in re.findall(r"'(\w+) equal': (\d+)", done.stdout)}
     assert all(equal.get(backend, 0) >= 20 for backend in BACKENDS), done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+@pytest.mark.tf
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not find_spec("tf_keras"), reason="needs tf_keras")
+@pytest.mark.skipif(not BACKENDS, reason="needs jax or torch")
+def test_rounding_that_a_step_makes_large_is_no_fault(tmp_path: Path) -> None:
+    # TensorFlow's softmax of one number is 0.99999994, which an Embedding takes for row 0, and not for row 1.
+    given = recipe("Embedding")
+    given["layers"] = {"l0": {"cls": "Embedding", "args": {"input_dim": 2, "output_dim": 1}}}
+    given["inputs"] = [{"shape": [4, 1], "kind": "floats"}]
+    given["nodes"] = [{"op": "nn_softmax", "args": {"axis": -1}, "ins": [[0, 0]]}, {"layer": "l0", "ins": [[1, 0]]}]
+    given["outputs"] = [[2, 0]]
+    campaign = Campaign(sys.executable, BACKENDS[-1:], tmp_path)
+    folder = campaign.recipes([given])
+    found = campaign.read(folder)
+    assert [each["kind"] for each in found.values()] == ["WRONG"]
+    campaign.settle(folder, found)
+    assert [each["kind"] for each in found.values()] == ["unstable"]
 
 
 def recipe(*classes: str) -> dict[str, Any]:
