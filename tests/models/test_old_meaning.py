@@ -92,6 +92,32 @@ def test_copies_of_a_model_have_variables_of_their_own() -> None:
     assert float(model.get_layer("bn").moving_variance[0]) == 1.0
 
 
+@TRAINS
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_normalization_of_one_feature_beside_a_mask(eager: bool) -> None:
+    masked = layer("Masking", "m", [], mask_value=0.0)
+    model = still(built(chain([2, 1], masked, layer("BatchNormalization", "bn", [], axis=[2], momentum=0.5))))
+    model.run_eagerly = eager
+    x = np.array([[[1], [2]], [[3], [0]]], "float32")
+    model.train_on_batch(x, x)
+    # Of 1, 2 and 3.
+    assert float(model.get_layer("bn").moving_mean[0]) == pytest.approx(1.0, rel=1e-5)
+    assert float(model.get_layer("bn").moving_variance[0]) == pytest.approx(0.5 + 0.5 * 2 / 3, rel=1e-5)
+
+
+@TRAINS
+@pytest.mark.parametrize("eager", [True, False])
+def test_the_norm_of_a_row_of_zeros_trains_on(eager: bool) -> None:
+    dense = layer("Dense", "d", [], units=2, activation="linear", use_bias=False)
+    model = built(chain([2], dense, layer("UnitNormalization", "u", [], axis=[-1])))
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.run_eagerly = eager
+    model.layers[-2].set_weights([np.array([[3, 0], [0, 4]], "float32")])
+    model.train_on_batch(np.array([[0, 0], [1, 0]], "float32"), np.zeros((2, 2), "float32"))
+    # The row that is not zero is (1, 0): along itself, a unit vector does not change.
+    assert np.asarray(model.layers[-2].get_weights()[0]) == pytest.approx(np.array([[3, 0], [0, 4]]), abs=1e-6)
+
+
 # ------------------------------------------------------------------------- sample weights
 
 

@@ -1,6 +1,6 @@
 """What an old model does while it trains, where Keras 3 does something else and no configuration can say so.
 
-Five things are kept by the live model, not by other layers, so that what is saved or converted stays a
+Seven things are kept by the live model, not by other layers, so that what is saved or converted stays a
 plain model of Keras's own layers.  They change nothing but training; a model that is saved and loaded
 again trains by Keras 3's rules, which ``kio info`` and ``kio convert`` say beforehand.
 
@@ -13,6 +13,8 @@ again trains by Keras 3's rules, which ``kio info`` and ``kio convert`` say befo
     the same.
 *   A layer that is not trained trains nothing within it, as tf.keras had it.  Keras 3 asks each variable,
     and what a layer makes when it is built does not know of ``trainable=False``.
+*   ``BatchNormalization`` of one feature beside a mask: Keras 3 squeezes the axis of features, too, and raises.
+*   The norm of a row of zeros: Keras 3 differentiates its inverse before it is bounded, which is NaN.
 *   JAX: a layer that is called several times in a step keeps the activity penalty of its last call
     alone, because the step starts behind the place where a model's call begins.
 
@@ -53,8 +55,16 @@ def keep(model: Any, unfused: frozenset[str] = frozenset(), compiled: Any = None
         # It has slots for what it must not move, which the file does not have.
         model.compile_from_config(compiled)
     for layer in layers:
-        if _normalizes(layer) and layer.name not in unfused:
-            _bind(layer, "call", _normalized)
+        if _normalizes(layer):
+            _bind(layer, "_moments", _moments)
+            if layer.name not in unfused:
+                _bind(layer, "call", _normalized)
+        elif type(layer) is keras.layers.UnitNormalization:
+            _bind(layer, "call", _unit)
+    for part in [model, *(layer for layer in layers if isinstance(layer, keras.Model))]:
+        for operation in getattr(part, "operations", ()):
+            if type(operation).__name__ == "Normalize" and getattr(operation, "order", None) == 2:
+                _bind(operation, "call", _normalize)
     if type(model).compute_loss is keras.Model.compute_loss:
         _bind(model, "compute_loss", _compute_loss)
     if keras.config.backend() == "jax" and any(layer.activity_regularizer is not None for layer in layers):
@@ -88,6 +98,27 @@ def _normalized(layer: Any, inputs: Any, training: Any = None, mask: Any = None)
     n = ops.cast(math.prod(size for k, size in enumerate(shape) if k != axis), step.dtype)
     layer.moving_variance.assign(before + step * (n / ops.maximum(n - 1.0, 1.0)))
     return made
+
+
+def _moments(layer: Any, inputs: Any, mask: Any) -> Any:
+    """Mean and variance of each feature, be there but one."""
+    return tuple(ops.reshape(each, (-1,)) for each in type(layer)._moments(layer, inputs, mask))
+
+
+def _unit(layer: Any, inputs: Any) -> Any:
+    """The call of UnitNormalization: tf.keras bounded the square of the norm by 1e-12."""
+    return _by_norm(inputs, layer.axis, 1e-12)
+
+
+def _normalize(operation: Any, x: Any) -> Any:
+    """The call of the operation that ``tf.math.l2_normalize`` has become."""
+    epsilon = keras.config.epsilon() if operation.epsilon is None else operation.epsilon
+    return _by_norm(x, operation.axis, epsilon**2)
+
+
+def _by_norm(x: Any, axis: Any, least: float) -> Any:
+    total = ops.sum(ops.square(x), axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=True)
+    return ops.multiply(x, ops.rsqrt(ops.maximum(total, least)))
 
 
 def _compute_loss(model: Any, *args: Any, **kwargs: Any) -> Any:
