@@ -312,7 +312,7 @@ def plan(args: argparse.Namespace) -> int:
     """Show which variable of a model gets which tensor of a file."""
     optional.choose_backend("kio plan", optional.LOOKS)
     from kio.models.builder import deferred
-    from kio.models.eras.upgrade import Era
+    from kio.models.eras.era import Era
 
     limits = _limits(args)
     found: list[Any] = []

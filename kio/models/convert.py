@@ -11,7 +11,7 @@ from typing import Any
 from kio.checkpoint import Checkpoint
 from kio.contents import Contents, cast
 from kio.mapping.selection import Selection
-from kio.models.eras.upgrade import Era
+from kio.models.eras.era import Era
 from kio.optional import needed
 from kio.raw.reading import Reading
 

@@ -11,7 +11,7 @@ from kio.checkpoint import Checkpoint
 from kio.errors import KioError
 from kio.limits import Limits
 from kio.mapping.h5.stored import StoredLayers
-from kio.models.eras.upgrade import Era
+from kio.models.eras.era import Era
 
 
 def writer(checkpoint: Checkpoint) -> str | None:

@@ -114,7 +114,7 @@ def load_model(
         UnsafeError, MatchError, FormatError, OSError: as ``kio.load_model``.
     """
     from kio.models.builder import deferred
-    from kio.models.eras.upgrade import Era
+    from kio.models.eras.era import Era
 
     if checkpoint.config is None:
         raise FormatError(

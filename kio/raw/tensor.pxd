@@ -102,4 +102,5 @@ cdef class Index:
     cdef Row *append(self, str name, unsigned rank) except NULL
     cdef Tensor make(self, str name, size_t number)
     cdef Tensor make_text(self, str name, size_t number)
+    cdef str owner(self, size_t row)
     cdef int seal_row(self, str name, Row *row) except -1

@@ -583,7 +583,7 @@ cdef class Index:
             free(runs)
         self.sealed = True
 
-    def owner(self, size_t row):
+    cdef str owner(self, size_t row):
         """Name of the tensor that a row, or behind them all one of ``runs``, belongs to."""
         return self.names[row] if row < self.nrows else self.runs[row - self.nrows][2]
 

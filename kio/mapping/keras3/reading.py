@@ -274,13 +274,13 @@ class Reading:
         keys = [str(n) for n in range(len(group))]
         if not all(key in group for key in keys):
             return False
-        leaves = in_old_order(node, [self.stored.tensors[group[key]].shape for key in keys], self.stored.tensors)
+        leaves = in_old_order(node, [self.stored.tensors[group[key]].shape for key in keys], self.stored.checkpoint)
         if leaves is None:
             return False
         chosen = self.kept.get(node.index, node.leaves)
         self.kept[node.index] = [leaf for leaf in chosen if leaf in leaves]
         self.old_keys[node.index] = dict(zip(leaves, keys, strict=False))
-        if len(keys) > len(leaves) and plain_sgd(self.stored.tensors) is None:
+        if len(keys) > len(leaves) and plain_sgd(self.stored.checkpoint) is None:
             self.unclaimed[node.index] = [group[key] for key in keys[len(leaves) :]]
         return True
 

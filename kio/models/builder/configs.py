@@ -28,7 +28,8 @@ from kio.models.builder.config_text import check_tree, recursion
 from kio.models.builder.config_text import parse_config as parse_config
 from kio.models.builder.safety import check
 from kio.models.eras import old_training
-from kio.models.eras.upgrade import Era, Upgraded, upgrade
+from kio.models.eras.era import Era
+from kio.models.eras.upgrade import Upgraded, upgrade
 
 # What Keras's deserialisers raise when a configuration makes no sense to them.
 _BROKEN = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, AssertionError)

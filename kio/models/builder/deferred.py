@@ -8,7 +8,7 @@ from typing import Any
 from kio.limits import DEFAULT, Limits, machine_bytes
 from kio.models.builder.configs import model_from_config
 from kio.models.builder.initialisers import deferred_initialisation
-from kio.models.eras.upgrade import Era
+from kio.models.eras.era import Era
 from kio.models.memory.variables import is_distributed
 
 # A model may be larger than its file: slots of an optimizer that was not saved,
