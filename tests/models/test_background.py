@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -327,10 +328,11 @@ def test_arena_is_reused_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_memory_is_given_back_after_a_while(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if keras.backend.backend() == "jax":
-        from kio.models.memory import jax_arrays
+        from kio.models.memory import backends
 
         # Where jax would write to a buffer that is referred to, it is copied like all others.
-        monkeypatch.setattr(jax_arrays, "views_last", lambda: False)
+        copied = dataclasses.replace(backends.current(), lasting=lambda: False)
+        monkeypatch.setattr(backends, "current", lambda: copied)
     monkeypatch.setattr(background, "KEPT_S", 2.0)  # longer than the training takes
     before = values(model)
     result = kio.save_weights(model, tmp_path / "x.weights.h5", background=True)
