@@ -101,6 +101,14 @@ TABLE: tuple[Row, ...] = (
         "every kind of model saved in one of the forms, built unfilled, built filled, or filled from a legacy file",
     ),
     Row(
+        (
+            "ops/test_rows.py::test_numbers_are_those_of_tensorflow",
+            "ops/test_rows.py::test_keras_s_own_operation_gives_the_same",
+        ),
+        r"\d+-(.+)",
+        "one call of every operation of TensorFlow, as kio computes it or as Keras does",
+    ),
+    Row(
         ("models/test_training.py::test_what_keras_3_saves_as_h5_trains_on",),
         None,
         "one optimizer in three, trained on from a legacy file of Keras 3",
