@@ -1,6 +1,7 @@
 from collections.abc import Iterator, KeysView, Mapping, Sequence
 from typing import Any
 
+from kio.containers.bundle import TYPES as TYPES
 from kio.limits import Limits
 from kio.raw.source import Source
 from kio.raw.tensor import Index, Tensor

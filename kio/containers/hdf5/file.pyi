@@ -36,6 +36,7 @@ class Expander:
 
 @final
 class Texts:
+    run: None
     @property
     def itemsize(self) -> int: ...
     @property
