@@ -143,11 +143,15 @@ def format_named(name: str) -> Format:
     own = _called(name, written())
     if own is not None:
         return own
-    found = _called(name, [each for each in outside() if each.create is not None])
+    found = _called(name, _written_outside())
     if found is None:
         spelled = ", ".join(suffix.lstrip(".") for suffix, _ in reversed(suffixes()))
         raise UnknownFormatError(f"format to write: expected one of {spelled}, found {shown(name)}")
     return found
+
+
+def _written_outside() -> list[Format]:
+    return [each for each in outside() if each.create is not None]
 
 
 def _called(name: str, among: list[Format]) -> Format | None:
@@ -169,7 +173,7 @@ def format_of_path(path: str, fits: Callable[[Format], bool] | None = None) -> F
     for suffix, found in allowed:
         if path.endswith(suffix):
             return found
-    for suffix, found in suffixes([each for each in outside() if each.create is not None]):
+    for suffix, found in suffixes(_written_outside()):
         if path.endswith(suffix) and (fits is None or fits(found)):
             return found
     raise UnknownFormatError(

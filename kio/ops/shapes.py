@@ -40,20 +40,24 @@ def ensure_shape(x: Any, shape: Any) -> Any:
     return x
 
 
+def _extents(input: Any) -> Any:
+    """The shape as NumPy's numbers; as a tensor where some are known only when the graph runs."""
+    found = ops.shape(input)
+    if all(isinstance(n, int) for n in found):
+        return np.asarray(found, "int32")
+    return ops.stack([tensor(n) for n in found])
+
+
 @row("shape compat.v1.shape", "Shape(input)", spec=specs.shape)
 def shape(input: Any, optimize: bool = True) -> Any:
-    found = ops.shape(input)
-    if not all(isinstance(n, int) for n in found):
-        return ops.stack([tensor(n) for n in found])
-    return constant(np.asarray(found, "int32"))
+    found = _extents(input)
+    return constant(found) if isinstance(found, np.ndarray) else found
 
 
 @row("size compat.v1.size", "Size(input)", spec=specs.size)
 def size(input: Any, optimize: bool = True) -> Any:
-    found = ops.shape(input)
-    if not all(isinstance(n, int) for n in found):
-        return ops.prod(ops.stack([tensor(n) for n in found]))
-    return constant(np.asarray(np.prod(found, dtype="int32")))
+    found = _extents(input)
+    return constant(np.asarray(np.prod(found, dtype="int32"))) if isinstance(found, np.ndarray) else ops.prod(found)
 
 
 @row("rank", "Rank(input)")
